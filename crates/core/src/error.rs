@@ -1,0 +1,18 @@
+//! A closed classification of failures, so that callers never match on a backend.
+
+/// What a caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The same call may succeed later: wait and try again.
+    Retry,
+    /// This one item can never succeed: set it aside and go on.
+    DeadLetter,
+    /// Nothing can go on without a person.
+    Fatal,
+}
+
+/// An error that says what can be done about it.
+pub trait Classify {
+    /// The class of this error.
+    fn class(&self) -> ErrorClass;
+}

@@ -1,0 +1,149 @@
+//! Records as they stand in a log.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Milliseconds since the Unix epoch, as Kafka's record timestamps are.
+pub type TimestampMs = i64;
+
+/// Headers of a record, kept in one buffer so that a record costs no allocation of its own.
+///
+/// The encoding is a sequence of `u16` name length, name, `u32` value length, value (little endian).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Bytes);
+
+impl Headers {
+    /// Encodes headers in the order given.
+    ///
+    /// Names longer than 65,535 bytes are cut there.
+    #[must_use]
+    pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut buf = BytesMut::new();
+        for (name, value) in pairs {
+            let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
+            #[expect(clippy::cast_possible_truncation, reason = "cut to u16::MAX above; logs bound records to 4 GiB")]
+            {
+                buf.put_u16_le(name.len() as u16);
+                buf.put_slice(name);
+                buf.put_u32_le(value.len() as u32);
+            }
+            buf.put_slice(value);
+        }
+        Self(buf.freeze())
+    }
+
+    /// Takes headers in their encoded form; a damaged tail is ignored.
+    #[must_use]
+    pub fn from_encoded(encoded: Bytes) -> Self {
+        Self(encoded)
+    }
+
+    /// The encoded form.
+    #[must_use]
+    pub fn encoded(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// All headers in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut rest: &[u8] = &self.0;
+        std::iter::from_fn(move || {
+            let (len, tail) = rest.split_first_chunk::<2>()?;
+            let (name, tail) = tail.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+            let (len, tail) = tail.split_first_chunk::<4>()?;
+            let (value, tail) = tail.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
+            rest = tail;
+            Some((std::str::from_utf8(name).unwrap_or_default(), value))
+        })
+    }
+
+    /// The value of the last header called `name`, as Kafka's `lastHeader` does.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().filter(|(n, _)| *n == name).last().map(|(_, value)| value)
+    }
+
+    /// The value of the last header called `name`, where it is UTF-8.
+    #[must_use]
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+}
+
+/// A record that a log holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Position in the partition.
+    pub offset: u64,
+    /// When its producer created it.
+    pub timestamp: TimestampMs,
+    /// The entity, where the producer set one.
+    pub key: Option<Bytes>,
+    /// The event, normally a JSON object.
+    pub payload: Bytes,
+    /// Everything else.
+    pub headers: Headers,
+}
+
+/// A record on its way into a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Where it goes.
+    pub topic: Arc<str>,
+    /// The partition; none leaves it to the partitioner, by key.
+    pub partition: Option<u32>,
+    /// When it was created.
+    pub timestamp: TimestampMs,
+    /// The entity.
+    pub key: Option<Bytes>,
+    /// The value.
+    pub payload: Bytes,
+    /// Headers.
+    pub headers: Headers,
+}
+
+/// Consecutive records of one partition; offsets rise but may have holes.
+#[derive(Debug, Clone)]
+pub struct RecordBatch {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: u32,
+    /// The records in offset order.
+    pub records: Vec<Record>,
+    /// Where reading goes on: one more than the last offset read.
+    pub next_offset: u64,
+    /// The end of the partition when this was read: the offset that the next record will get.
+    pub high_watermark: u64,
+}
+
+impl RecordBatch {
+    /// Records that stand in the partition behind this batch.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        self.high_watermark.saturating_sub(self.next_offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_round_trip_and_the_last_one_wins() {
+        let headers = Headers::new([("a", b"1".as_slice()), ("b", b""), ("a", b"2")]);
+        assert_eq!(headers.get_str("a"), Some("2"));
+        assert_eq!(headers.get("b"), Some(b"".as_slice()));
+        assert_eq!(headers.get("c"), None);
+        assert_eq!(headers.iter().count(), 3);
+    }
+
+    #[test]
+    fn damaged_headers_end_early() {
+        let whole = Headers::new([("name", b"value".as_slice())]);
+        for cut in 0..whole.encoded().len() {
+            assert_eq!(Headers::from_encoded(whole.encoded().slice(..cut)).iter().count(), 0);
+        }
+    }
+}

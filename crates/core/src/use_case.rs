@@ -1,0 +1,11 @@
+//! What a use case is: its events, how they are judged, and how they are simulated.
+//!
+//! The raw form mirrors `config.yaml` (`raw`); [`UseCase`] is the checked form, the only one that the rest accepts.
+
+mod checked;
+pub mod raw;
+
+pub use checked::{
+    Bounds, ConfigFault, DetectorSettings, Entity, Feature, FeatureType, ForestSettings, RollingSettings,
+    SimulatedAnomaly, SimulatorSettings, TimestampField, UseCase,
+};
