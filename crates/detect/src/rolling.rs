@@ -75,10 +75,10 @@ impl RollingZScore {
         self.threshold
     }
 
-    /// Whether `deviation` reaches the threshold.
+    /// Whether `deviation` reaches the threshold, rounding forgiven: three deviations exactly may come out a bit short.
     #[must_use]
     pub fn fires(&self, deviation: &Deviation) -> bool {
-        deviation.score >= self.threshold
+        deviation.score >= self.threshold * (1.0 - RELATIVE_TOLERANCE)
     }
 
     /// Judges `value` by the values before it, then remembers it. Without enough of them there is no answer. A value that is

@@ -25,7 +25,7 @@ fn equals_the_golden_file() {
                 // One part in a billion, or what rounding of the input leaves of a small score at a large offset.
                 let tolerance = 1e-9 * want.abs().max(1.0);
                 assert!((got.score - want.abs()).abs() <= tolerance, "row {rows}: {} is not {want}", got.score);
-                assert_eq!(rule.fires(&got), want.abs() >= 3.0, "row {rows}");
+                assert_eq!(rule.fires(&got), want.abs() >= 3.0, "row {rows}: {} and {want}", got.score);
                 scored += 1;
             }
             (Some(got), Err(_)) => {
