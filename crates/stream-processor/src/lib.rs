@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The stream processor: reads the input topic, judges every event, commits verdicts, state and positions together.
+//!
+//! ```text
+//! source loop ──► worker threads (partition % workers) ──► commit task
+//! one async task   validate, derive, detect, score, judge   one transaction for all that is ready
+//! ```
+//!
+//! The batches of a partition stay in order: one worker has it, and channels are first in, first out. Channels are bounded, so
+//! that a slow log slows reading down. While a commit is under way the next one fills: commits grow with load, and latency stays
+//! near that of one commit.
+//!
+//! # Invariants
+//! - Anomalies, dead letters, state and positions become visible in one transaction, or not at all.
+//! - Stopping drains: what was read is judged and committed, and a last snapshot spares the next start its replay.
+
+mod commit;
+mod metrics;
+mod progress;
+mod quality;
+mod retry;
+mod run;
+mod worker;
+
+pub use metrics::Metrics;
+pub use progress::{Progress, Summary};
+pub use quality::{GenuineOutliers, KindQuality, Quality, QualityReport};
+pub use run::{Options, Processor, ProcessorError};

@@ -1,0 +1,205 @@
+//! The pipeline of one partition: validation, derived columns and per-entity detectors.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use pulse_core::names::HEADER_USE_CASE;
+use pulse_core::ports::StateRecord;
+use pulse_core::use_case::Entity;
+use pulse_core::{Matrix, Record, RecordBatch, TimestampMs};
+use pulse_features::{Fault, Featurizer, Need};
+
+use crate::judge::{Event, Fired, Prepared};
+use crate::outcome::Counts;
+use crate::plan::Plan;
+use crate::state::{SnapshotError, States};
+
+/// Judges the events of one partition, in order.
+#[derive(Debug)]
+pub struct PartitionPipeline {
+    plan: Arc<Plan>,
+    featurizer: Featurizer,
+    states: States,
+    position: u64,
+    row: Vec<f64>,
+    model_row: Vec<f64>,
+}
+
+/// A pipeline with its state restored.
+#[derive(Debug)]
+pub struct Restoration {
+    /// The pipeline.
+    pub pipeline: PartitionPipeline,
+    /// The first offset that its state does not know. Events from here to the committed offset have to be
+    /// [replayed](PartitionPipeline::replay).
+    pub replay_from: u64,
+    /// Why the snapshot could not be used, where there was one. The state is then rebuilt by replay.
+    pub rebuilt: Option<String>,
+}
+
+enum Admission<'r> {
+    Event { entity: Cow<'r, str>, time: TimestampMs },
+    OtherUseCase,
+    DeadLetter(Vec<Fault>),
+}
+
+impl PartitionPipeline {
+    /// A pipeline with the state that `snapshot` holds. A snapshot that is damaged, or of other settings, is left aside.
+    #[must_use]
+    pub fn restore(plan: Arc<Plan>, featurizer: Featurizer, snapshot: &[StateRecord]) -> Restoration {
+        let (states, replay_from, rebuilt) = match States::restore(&plan, snapshot) {
+            Ok((states, offset)) => (states, offset, None),
+            Err(error @ (SnapshotError::Layout | SnapshotError::Damaged)) => {
+                (States::new(&plan), 0, Some(error.to_string()))
+            }
+        };
+        let pipeline = Self { plan, featurizer, states, position: replay_from, row: Vec::new(), model_row: Vec::new() };
+        Restoration { pipeline, replay_from, rebuilt }
+    }
+
+    /// The first offset that was not seen yet.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Entities with state.
+    #[must_use]
+    pub fn entities(&self) -> usize {
+        self.states.len()
+    }
+
+    /// The state that changed since the last snapshot. It belongs into the commit of the last batch judged.
+    pub fn snapshot(&mut self) -> Vec<StateRecord> {
+        self.states.snapshot(&self.plan, self.position)
+    }
+
+    /// Lets the detectors see events that were judged before, without judging them again.
+    pub fn replay(&mut self, batch: &RecordBatch) {
+        for record in &batch.records {
+            let Admission::Event { entity, .. } = admit(&self.plan, &mut self.featurizer, record, &mut self.row) else {
+                continue;
+            };
+            let Some(rolling) = &self.plan.rolling else { continue };
+            let state = self.states.change(&entity);
+            for ((column, _), window) in rolling.columns.iter().zip(&mut state.windows) {
+                rolling.rule.remember(window, self.row[*column]);
+            }
+        }
+        self.position = batch.next_offset;
+    }
+
+    /// Validates the events of `batch`, derives their columns and runs the per-entity detectors.
+    #[must_use]
+    pub fn prepare(&mut self, batch: RecordBatch) -> Prepared {
+        let width = self.plan.forest.as_ref().map_or(0, |forest| forest.columns.len());
+        let mut prepared = Prepared {
+            plan: Arc::clone(&self.plan),
+            events: Vec::with_capacity(batch.records.len()),
+            entities: String::new(),
+            fired: Vec::new(),
+            dead: Vec::new(),
+            rows: Matrix::with_capacity(width, batch.records.len()),
+            counts: Counts { read: batch.records.len() as u64, ..Counts::default() },
+            batch,
+        };
+        for index in 0..prepared.batch.records.len() {
+            let record = &prepared.batch.records[index];
+            match admit(&self.plan, &mut self.featurizer, record, &mut self.row) {
+                Admission::OtherUseCase => prepared.counts.skipped += 1,
+                Admission::DeadLetter(faults) => prepared.dead.push((index, faults)),
+                Admission::Event { entity, time } => {
+                    let start = prepared.entities.len();
+                    prepared.entities.push_str(&entity);
+                    let entity = start..prepared.entities.len();
+                    prepared.events.push(Event { index, entity, time, rolling_score: 0.0 });
+                    self.detect(&mut prepared);
+                }
+            }
+        }
+        self.position = prepared.batch.next_offset;
+        prepared
+    }
+
+    /// Runs the per-entity detectors over the event pushed last, and adds its row for the model.
+    fn detect(&mut self, prepared: &mut Prepared) {
+        let position = prepared.events.len() - 1;
+        let event = &mut prepared.events[position];
+        if let Some(rolling) = &self.plan.rolling {
+            let state = self.states.change(&prepared.entities[event.entity.clone()]);
+            for (feature, ((column, _), window)) in rolling.columns.iter().zip(&mut state.windows).enumerate() {
+                let value = self.row[*column];
+                let Some(deviation) = rolling.rule.observe(window, value) else { continue };
+                event.rolling_score = event.rolling_score.max(deviation.score);
+                if rolling.rule.fires(&deviation) {
+                    prepared.fired.push(Fired { event: position, feature, deviation });
+                }
+            }
+        }
+        if let Some(forest) = &self.plan.forest {
+            self.model_row.clear();
+            self.model_row.extend(forest.columns.iter().map(|&column| self.row[column]));
+            prepared.rows.push(&self.model_row);
+        }
+    }
+}
+
+fn admit<'r>(plan: &Plan, featurizer: &mut Featurizer, record: &'r Record, row: &mut Vec<f64>) -> Admission<'r> {
+    if record.headers.get(HEADER_USE_CASE).is_some_and(|name| name != plan.use_case.as_bytes()) {
+        return Admission::OtherUseCase;
+    }
+    let decoded = match featurizer.decode(&record.payload, Need::Event, row) {
+        Ok(decoded) => decoded,
+        Err(faults) => return Admission::DeadLetter(faults),
+    };
+    let entity = match (entity_of_key(record), decoded.entity) {
+        (Ok(key), Some(entity)) if key == entity => entity,
+        (Ok(_), Some(entity)) => return Admission::DeadLetter(vec![wrong_key(plan, record, &entity)]),
+        (Ok(key), None) => Cow::Borrowed(key),
+        (Err(fault), _) => return Admission::DeadLetter(vec![fault]),
+    };
+    let time = decoded.event_time.unwrap_or(record.timestamp);
+    if time > record.timestamp.saturating_add(plan.max_ahead_ms) {
+        return Admission::DeadLetter(vec![too_far_ahead(plan, record, time)]);
+    }
+    Admission::Event { entity, time }
+}
+
+fn entity_of_key(record: &Record) -> Result<&str, Fault> {
+    let fault = |value: String, message: &str| Fault { field: "key".into(), value, message: message.into() };
+    let Some(key) = &record.key else {
+        return Err(fault("null".into(), "the record has no key: produce it with the entity as its key"));
+    };
+    match std::str::from_utf8(key) {
+        Ok("") => Err(fault("\"\"".into(), "the key is empty: produce the record with the entity as its key")),
+        Ok(key) => Ok(key),
+        Err(_) => Err(fault(format!("{} bytes", key.len()), "the key must be UTF-8 text: the entity")),
+    }
+}
+
+fn wrong_key(plan: &Plan, record: &Record, entity: &str) -> Fault {
+    let key = record.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let field = match &plan.entity {
+        Entity::Field(field) => field,
+        Entity::Key => "key",
+    };
+    Fault {
+        field: "key".into(),
+        value: serde_json::Value::from(key.chars().take(100).collect::<String>()).to_string(),
+        message: format!("the key must be the entity, which `{field}` says is {entity:?}: key the topic by it"),
+    }
+}
+
+fn too_far_ahead(plan: &Plan, record: &Record, time: TimestampMs) -> Fault {
+    let text = jiff::Timestamp::from_millisecond(time).map_or_else(|_| time.to_string(), |time| time.to_string());
+    let ahead = time.saturating_sub(record.timestamp);
+    Fault {
+        field: plan.timestamp_field.clone().unwrap_or_else(|| "timestamp".into()),
+        value: format!("{text:?}"),
+        message: format!(
+            "it is {ahead} ms ahead of the record's timestamp, more than the {} ms allowed: mend the producer's clock, or \
+             raise timestamp.max_ahead_seconds",
+            plan.max_ahead_ms
+        ),
+    }
+}

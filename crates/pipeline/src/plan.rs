@@ -1,0 +1,178 @@
+//! A use case resolved against its columns: what every partition's pipeline shares.
+
+use std::sync::Arc;
+
+use pulse_core::names::{LABEL_GENUINE, TOPIC_ANOMALIES, dead_letter_topic};
+use pulse_core::use_case::{Entity, ForestSettings, RollingSettings};
+use pulse_detect::{RollingError, RollingZScore};
+use pulse_features::{Column, Featurizer, UseCaseDir};
+
+/// Name of the isolation forest in verdicts and metrics.
+pub const DETECTOR_FOREST: &str = "isolation_forest";
+/// Name of the rolling z-score in verdicts and metrics.
+pub const DETECTOR_ROLLING: &str = "rolling_zscore";
+
+/// Why a use case cannot be run.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A detector names a column that does not exist.
+    #[error("detectors.{detector}.features: {column:?} is neither a numeric feature nor derived; there are {known}")]
+    UnknownColumn {
+        /// The detector.
+        detector: &'static str,
+        /// The column.
+        column: String,
+        /// The columns there are.
+        known: String,
+    },
+    /// The model wants columns that the use case does not have.
+    #[error("the model wants the column {column:?}, which the use case does not have; there are {known}")]
+    ModelColumn {
+        /// The column.
+        column: String,
+        /// The columns there are.
+        known: String,
+    },
+    /// The rolling rule's settings are off.
+    #[error("detectors.rolling_zscore is not valid")]
+    Rolling(#[source] RollingError),
+}
+
+/// The rolling rule and the columns that it watches.
+#[derive(Debug)]
+pub(crate) struct RollingPlan {
+    pub(crate) rule: RollingZScore,
+    pub(crate) window: usize,
+    pub(crate) columns: Vec<(usize, String)>,
+    pub(crate) decides: bool,
+}
+
+/// The columns that the model wants.
+#[derive(Debug)]
+pub(crate) struct ForestPlan {
+    pub(crate) columns: Vec<usize>,
+    pub(crate) names: Vec<String>,
+    pub(crate) decides: bool,
+}
+
+/// A use case, ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) use_case: String,
+    pub(crate) config_version: String,
+    pub(crate) dead_letters: Arc<str>,
+    pub(crate) anomalies: Arc<str>,
+    pub(crate) entity: Entity,
+    pub(crate) timestamp_field: Option<String>,
+    pub(crate) max_ahead_ms: i64,
+    pub(crate) rolling: Option<RollingPlan>,
+    pub(crate) forest: Option<ForestPlan>,
+    labels: Vec<String>,
+}
+
+impl Plan {
+    /// Resolves the use case in `dir` against the columns of `featurizer` and those of the model in force, if there is one.
+    ///
+    /// # Errors
+    /// When a detector or the model names a column that does not exist.
+    pub fn new(dir: &UseCaseDir, featurizer: &Featurizer, model_columns: Option<&[String]>) -> Result<Self, PlanError> {
+        let use_case = &dir.use_case;
+        let columns = featurizer.columns();
+        let rolling =
+            use_case.detectors.rolling.as_ref().map(|settings| RollingPlan::new(settings, columns)).transpose()?;
+        let forest = match (&use_case.detectors.forest, model_columns) {
+            (Some(settings), Some(names)) => Some(ForestPlan::new(settings, names, columns)?),
+            _ => None,
+        };
+        let kinds = use_case.simulator.anomalies.iter().map(|anomaly| anomaly.name.clone());
+        let labels = [String::new(), LABEL_GENUINE.to_owned()].into_iter().chain(kinds).chain(["other".to_owned()]);
+        Ok(Self {
+            use_case: use_case.name.clone(),
+            config_version: dir.config_version.clone(),
+            dead_letters: dead_letter_topic(&use_case.topic).into(),
+            anomalies: TOPIC_ANOMALIES.into(),
+            entity: use_case.entity.clone(),
+            timestamp_field: use_case.timestamp.field.clone(),
+            max_ahead_ms: use_case.timestamp.max_ahead_ms,
+            rolling,
+            forest,
+            labels: labels.collect(),
+        })
+    }
+
+    /// The labels that are counted, by their index in [`Judged::label`](crate::Judged::label): none, genuine outliers, the
+    /// simulator's kinds in the order of the configuration, any other.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The detectors in force.
+    pub fn detectors(&self) -> impl Iterator<Item = &'static str> {
+        let forest = self.forest.is_some().then_some(DETECTOR_FOREST);
+        forest.into_iter().chain(self.rolling.is_some().then_some(DETECTOR_ROLLING))
+    }
+
+    pub(crate) fn label_index(&self, label: Option<&str>) -> u16 {
+        let Some(label) = label.filter(|label| !label.is_empty()) else { return 0 };
+        let index = self.labels.iter().position(|known| known == label).unwrap_or(self.labels.len() - 1);
+        u16::try_from(index).unwrap_or(u16::MAX)
+    }
+
+    /// A hash of what the layout of an entity's state depends on.
+    pub(crate) fn state_layout(&self) -> u64 {
+        let mut text = String::new();
+        if let Some(rolling) = &self.rolling {
+            text.push_str(&rolling.window.to_string());
+            for (_, name) in &rolling.columns {
+                text.push('\n');
+                text.push_str(name);
+            }
+        }
+        xxhash_rust::xxh3::xxh3_64(text.as_bytes())
+    }
+}
+
+impl RollingPlan {
+    fn new(settings: &RollingSettings, columns: &[Column]) -> Result<Self, PlanError> {
+        let names: Vec<String> = match &settings.features {
+            Some(names) => names.clone(),
+            None => columns.iter().map(|column| column.name.clone()).collect(),
+        };
+        let resolve = |name: String| match position(columns, &name) {
+            Some(index) => Ok((index, name)),
+            None => Err(PlanError::UnknownColumn { detector: DETECTOR_ROLLING, column: name, known: known(columns) }),
+        };
+        let window = settings.window as usize;
+        Ok(Self {
+            rule: RollingZScore::new(window, settings.min_values as usize, settings.threshold)
+                .map_err(PlanError::Rolling)?,
+            window,
+            columns: names.into_iter().map(resolve).collect::<Result<_, _>>()?,
+            decides: settings.decides,
+        })
+    }
+}
+
+impl ForestPlan {
+    fn new(settings: &ForestSettings, names: &[String], columns: &[Column]) -> Result<Self, PlanError> {
+        let resolve = |name: &String| {
+            position(columns, name)
+                .ok_or_else(|| PlanError::ModelColumn { column: name.clone(), known: known(columns) })
+        };
+        Ok(Self {
+            columns: names.iter().map(resolve).collect::<Result<_, _>>()?,
+            names: names.to_vec(),
+            decides: settings.decides,
+        })
+    }
+}
+
+fn position(columns: &[Column], name: &str) -> Option<usize> {
+    columns.iter().position(|column| column.name == name)
+}
+
+fn known(columns: &[Column]) -> String {
+    columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,130 @@
+//! Per-entity state and its place in the state topic.
+//!
+//! Keys are `entity/<entity>` and `position`. An entity's value is: `u8` format, `u64` layout (a hash of the window and the
+//! columns), then one window for each watched column. `position` holds format, layout and the offset that the whole state is
+//! true for. All numbers are little endian.
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use pulse_core::ports::StateRecord;
+use pulse_detect::Window;
+
+use crate::plan::Plan;
+
+const FORMAT: u8 = 1;
+const POSITION: &[u8] = b"position";
+const ENTITY: &[u8] = b"entity/";
+
+/// What the detectors remember of an entity.
+#[derive(Debug, Default)]
+pub(crate) struct EntityState {
+    /// One window for each column that the rolling rule watches.
+    pub(crate) windows: Box<[Window]>,
+    /// Whether it changed since the last snapshot.
+    changed: bool,
+}
+
+/// What the detectors remember of a partition's entities.
+#[derive(Debug, Default)]
+pub(crate) struct States {
+    entities: HashMap<String, EntityState>,
+    columns: usize,
+}
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SnapshotError {
+    #[error("its format or the watched columns have changed")]
+    Layout,
+    #[error("it is damaged")]
+    Damaged,
+}
+
+impl States {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self { entities: HashMap::new(), columns: plan.rolling.as_ref().map_or(0, |rolling| rolling.columns.len()) }
+    }
+
+    /// The state of `entity`, which the caller is about to change.
+    pub(crate) fn change(&mut self, entity: &str) -> &mut EntityState {
+        // `entry_ref` makes a key of its own only for an entity that is new.
+        let columns = self.columns;
+        let state = self.entities.entry_ref(entity).or_insert_with(|| EntityState {
+            windows: vec![Window::default(); columns].into_boxed_slice(),
+            changed: true,
+        });
+        state.changed = true;
+        state
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// The entities that changed since the last snapshot, and the offset that the state is true for.
+    pub(crate) fn snapshot(&mut self, plan: &Plan, offset: u64) -> Vec<StateRecord> {
+        let layout = plan.state_layout();
+        let changed = self.entities.iter_mut().filter(|(_, state)| state.changed);
+        let mut records: Vec<StateRecord> = changed
+            .map(|(entity, state)| {
+                state.changed = false;
+                let mut value = header(layout);
+                state.windows.iter().for_each(|window| window.encode(&mut value));
+                StateRecord { key: [ENTITY, entity.as_bytes()].concat().into(), value: Some(value.into()) }
+            })
+            .collect();
+        let mut value = header(layout);
+        value.extend_from_slice(&offset.to_le_bytes());
+        records.push(StateRecord { key: Bytes::from_static(POSITION), value: Some(value.into()) });
+        records
+    }
+
+    /// Reads a snapshot back: the state, and the offset that it is true for. No snapshot is an empty state, true for offset 0.
+    pub(crate) fn restore(plan: &Plan, records: &[StateRecord]) -> Result<(Self, u64), SnapshotError> {
+        let (mut states, mut position) = (Self::new(plan), None);
+        let layout = plan.state_layout();
+        for record in records {
+            let Some(mut value) = record.value.as_deref() else { continue };
+            check_header(&mut value, layout)?;
+            if record.key == POSITION {
+                position = Some(u64_le(&mut value)?);
+            } else if let Some(entity) = record.key.strip_prefix(ENTITY) {
+                let entity = std::str::from_utf8(entity).map_err(|_| SnapshotError::Damaged)?;
+                states.entities.insert(entity.into(), decode(plan, &mut value)?);
+            }
+        }
+        match position {
+            Some(position) => Ok((states, position)),
+            None if states.entities.is_empty() => Ok((states, 0)),
+            None => Err(SnapshotError::Damaged),
+        }
+    }
+}
+
+fn decode(plan: &Plan, value: &mut &[u8]) -> Result<EntityState, SnapshotError> {
+    let Some(rolling) = &plan.rolling else { return Ok(EntityState::default()) };
+    let windows = rolling.columns.iter().map(|_| Window::decode(value, rolling.window));
+    let windows = windows.collect::<Result<_, _>>().map_err(|_| SnapshotError::Damaged)?;
+    Ok(EntityState { windows, changed: false })
+}
+
+fn header(layout: u64) -> Vec<u8> {
+    let mut value = vec![FORMAT];
+    value.extend_from_slice(&layout.to_le_bytes());
+    value
+}
+
+fn check_header(value: &mut &[u8], layout: u64) -> Result<(), SnapshotError> {
+    let (&format, rest) = value.split_first().ok_or(SnapshotError::Damaged)?;
+    *value = rest;
+    if format != FORMAT || u64_le(value)? != layout {
+        return Err(SnapshotError::Layout);
+    }
+    Ok(())
+}
+
+fn u64_le(value: &mut &[u8]) -> Result<u64, SnapshotError> {
+    let (head, rest) = value.split_first_chunk::<8>().ok_or(SnapshotError::Damaged)?;
+    *value = rest;
+    Ok(u64::from_le_bytes(*head))
+}

@@ -1,0 +1,237 @@
+//! What a partition's pipeline promises: every record accounted for, and verdicts that depend on nothing but the events.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use proptest::prelude::*;
+use pulse_core::names::{HEADER_LABEL, HEADER_ORIGIN, HEADER_REASONS, HEADER_USE_CASE};
+use pulse_core::ports::{Scores, StateRecord};
+use pulse_core::{Anomaly, Headers, NewRecord, Record, RecordBatch, Severity};
+use pulse_features::{Fault, Featurizer, UseCaseDir};
+use pulse_pipeline::{PartitionPipeline, Plan};
+
+const CONFIG: &str = "
+name: devices
+entity: { field: device_id }
+timestamp: { field: at, max_ahead_seconds: 60 }
+features: [{ name: value, maximum: 1000 }, { name: load, required: false }]
+detectors:
+  isolation_forest: { features: [value, load], decides: true }
+  rolling_zscore: { window: 20, min_values: 10, threshold: 3, decides: true }
+simulator:
+  anomalies: [{ name: spike, changes: [{ feature: value, multiply: 10 }] }]
+";
+
+struct Setup {
+    plan: Arc<Plan>,
+    featurizer: Featurizer,
+}
+
+fn setup(model: Option<&[String]>) -> Setup {
+    let usecases = tempfile::tempdir().unwrap();
+    let folder = usecases.path().join("devices");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("config.yaml"), CONFIG).unwrap();
+    let dir = UseCaseDir::load(usecases.path(), "devices").unwrap();
+    let featurizer = Featurizer::new(&dir).unwrap();
+    Setup { plan: Arc::new(Plan::new(&dir, &featurizer, model).unwrap()), featurizer }
+}
+
+impl Setup {
+    fn pipeline(&self, snapshot: &[StateRecord]) -> (PartitionPipeline, u64) {
+        let restoration = PartitionPipeline::restore(Arc::clone(&self.plan), self.featurizer.clone(), snapshot);
+        assert_eq!(restoration.rebuilt, None);
+        (restoration.pipeline, restoration.replay_from)
+    }
+}
+
+fn record(offset: u64, device: &str, value: f64) -> Record {
+    let payload = format!(r#"{{"device_id":"{device}","at":"2026-01-01T00:00:00Z","value":{value},"note":"kept"}}"#);
+    Record {
+        offset,
+        timestamp: 1_767_225_600_000,
+        key: Some(Bytes::copy_from_slice(device.as_bytes())),
+        payload: payload.into(),
+        headers: Headers::default(),
+    }
+}
+
+fn batch(records: &[Record]) -> RecordBatch {
+    let next_offset = records.last().map_or(0, |record| record.offset + 1);
+    RecordBatch {
+        topic: "raw_events".into(),
+        partition: 3,
+        records: records.to_vec(),
+        next_offset,
+        high_watermark: next_offset,
+    }
+}
+
+fn run(pipeline: &mut PartitionPipeline, records: &[Record]) -> Vec<NewRecord> {
+    let outcome = pipeline.prepare(batch(records)).judge(&Scores::default(), Timestamp::UNIX_EPOCH);
+    assert_eq!(outcome.counts.read, records.len() as u64);
+    let accounted = outcome.counts.judged + outcome.counts.dead_letters + outcome.counts.skipped;
+    assert_eq!(accounted, outcome.counts.read);
+    outcome.outputs
+}
+
+fn calm(device: &str, count: u64) -> Vec<Record> {
+    (0..count).map(|i| record(i, device, 10.0 + f64::from((i % 3) as u8))).collect()
+}
+
+#[test]
+fn an_anomaly_says_why() {
+    let setup = setup(None);
+    let (mut pipeline, _) = setup.pipeline(&[]);
+    let mut records = calm("pump 1", 15);
+    records.push(record(15, "pump 1", 100.0));
+    let outputs = run(&mut pipeline, &records);
+    assert_eq!(outputs.len(), 1);
+    let anomaly: Anomaly = serde_json::from_slice(&outputs[0].payload).unwrap();
+    assert_eq!(&*outputs[0].topic, "anomalies");
+    assert_eq!(outputs[0].key.as_deref(), Some(b"pump 1".as_slice()));
+    assert_eq!(outputs[0].headers.get_str("ce_id"), Some(anomaly.id.as_str()));
+    assert_eq!((anomaly.partition, anomaly.offset, anomaly.entity.as_str()), (3, 15, "pump 1"));
+    assert_eq!(anomaly.severity, Severity::Critical);
+    let [detector] = anomaly.detectors.as_slice() else { panic!("{:?}", anomaly.detectors) };
+    assert_eq!((detector.name.as_str(), detector.feature.as_deref()), ("rolling_zscore", Some("value")));
+    let expected = detector.expected.unwrap();
+    assert!((expected.value - 11.0).abs() < 1e-9 && expected.low > 8.0 && expected.high < 14.0, "{expected:?}");
+    assert!(anomaly.event.get().contains(r#""note":"kept""#), "unknown fields are kept");
+}
+
+#[test]
+fn every_fault_is_a_dead_letter_with_its_reasons() {
+    let setup = setup(None);
+    let (mut pipeline, _) = setup.pipeline(&[]);
+    let good = record(0, "a", 1.0);
+    let with = |f: &dyn Fn(&mut Record)| {
+        let mut record = good.clone();
+        f(&mut record);
+        record
+    };
+    let cases: Vec<(Record, &str)> = vec![
+        (with(&|r| r.payload = Bytes::from_static(b"{\"device_id\":")), ""),
+        (with(&|r| r.payload = Bytes::new()), ""),
+        (with(&|r| r.payload = Bytes::from_static(b"\xff\xfe")), ""),
+        (with(&|r| r.payload = r#"{"device_id":"a","at":"2026-01-01T00:00:00Z","value":"x"}"#.into()), "value"),
+        (with(&|r| r.payload = r#"{"device_id":"a","at":"2026-01-01T00:00:00Z","value":1001}"#.into()), "value"),
+        (with(&|r| r.payload = r#"{"device_id":"a","at":"2026-01-01T00:00:00Z"}"#.into()), "value"),
+        (with(&|r| r.payload = r#"{"device_id":"a","at":"2026-01-01T00:02:00Z","value":1}"#.into()), "at"),
+        (with(&|r| r.key = None), "key"),
+        (with(&|r| r.key = Some(Bytes::from_static(b"b"))), "key"),
+        (with(&|r| r.key = Some(Bytes::from_static(b"\xff"))), "key"),
+    ];
+    for (i, (mut record, field)) in cases.into_iter().enumerate() {
+        record.offset = i as u64;
+        let outputs = run(&mut pipeline, std::slice::from_ref(&record));
+        let [dead] = outputs.as_slice() else { panic!("case {i}: {outputs:?}") };
+        assert_eq!((&*dead.topic, &dead.payload, &dead.key), ("raw_events.dlq", &record.payload, &record.key));
+        assert_eq!(dead.headers.get_str(HEADER_ORIGIN), Some(format!("raw_events/3/{i}").as_str()));
+        let faults: Vec<Fault> = serde_json::from_slice(dead.headers.get(HEADER_REASONS).unwrap()).unwrap();
+        assert_eq!(faults[0].field, field, "case {i}: {faults:?}");
+    }
+}
+
+#[test]
+fn records_of_another_use_case_are_counted_and_left_alone() {
+    let setup = setup(None);
+    let (mut pipeline, _) = setup.pipeline(&[]);
+    let mut other = record(0, "a", 1.0);
+    other.headers = Headers::new([(HEADER_USE_CASE, b"nyc_taxi".as_slice())]);
+    other.payload = Bytes::from_static(b"not even JSON");
+    let outcome = pipeline.prepare(batch(&[other])).judge(&Scores::default(), Timestamp::UNIX_EPOCH);
+    assert_eq!((outcome.counts.skipped, outcome.outputs.len()), (1, 0));
+}
+
+#[test]
+fn the_model_decides_at_its_threshold_and_explains() {
+    let columns = ["value".to_owned(), "load".to_owned()];
+    let setup = setup(Some(&columns));
+    let (mut pipeline, _) = setup.pipeline(&[]);
+    let mut records = calm("a", 3);
+    records[1].headers = Headers::new([(HEADER_LABEL, b"spike".as_slice())]);
+    let prepared = pipeline.prepare(batch(&records));
+    assert_eq!((prepared.rows().rows(), prepared.rows().width()), (3, 2));
+    assert!(prepared.rows().row(0)[1].is_nan(), "a missing optional feature");
+    let scores = Scores {
+        model_version: "v1".into(),
+        threshold: 0.6,
+        scores: vec![0.59, 0.6, 0.9],
+        contributions: vec![(1, vec![0.25, 0.75]), (2, vec![1.0, 0.0])],
+    };
+    let outcome = prepared.judge(&scores, Timestamp::UNIX_EPOCH);
+    let anomalies: Vec<Anomaly> =
+        outcome.outputs.iter().map(|record| serde_json::from_slice(&record.payload).unwrap()).collect();
+    assert_eq!(
+        anomalies.iter().map(|a| (a.offset, a.severity)).collect::<Vec<_>>(),
+        [(1, Severity::Warning), (2, Severity::Critical)]
+    );
+    assert_eq!(anomalies[0].contributions["load"], 0.75);
+    assert_eq!(anomalies[0].detectors[0].model_version.as_deref(), Some("v1"));
+    let judged: Vec<(u16, bool)> = outcome.judged.iter().map(|judged| (judged.label, judged.anomaly)).collect();
+    assert_eq!(judged, [(0, false), (2, true), (0, true)]);
+}
+
+#[test]
+fn a_snapshot_of_other_settings_or_damaged_is_left_aside() {
+    let setup = setup(None);
+    let (mut pipeline, _) = setup.pipeline(&[]);
+    run(&mut pipeline, &calm("a", 12));
+    let snapshot = pipeline.snapshot();
+    assert_eq!(snapshot.len(), 2);
+    assert_eq!(pipeline.snapshot().len(), 1, "nothing changed since");
+    for cut in 0..snapshot[0].value.as_ref().unwrap().len() {
+        let mut damaged = snapshot.clone();
+        damaged[0].value = damaged[0].value.as_ref().map(|value| value.slice(..cut));
+        let restored = PartitionPipeline::restore(Arc::clone(&setup.plan), setup.featurizer.clone(), &damaged);
+        assert_eq!((restored.replay_from, restored.rebuilt.is_some()), (0, true), "cut at {cut}");
+    }
+}
+
+fn events() -> impl Strategy<Value = Vec<Record>> {
+    let event = (0..3_u8, prop_oneof![8 => 9.0..12.0_f64, 1 => -500.0..500.0_f64, 1 => 1001.0..2000.0_f64]);
+    prop::collection::vec(event, 1..200).prop_map(|events| {
+        let numbered = events.into_iter().enumerate();
+        numbered.map(|(i, (device, value))| record(i as u64, &format!("d{device}"), value)).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn verdicts_do_not_depend_on_batch_borders(records in events(), cuts in prop::collection::vec(0..200_usize, 0..8)) {
+        let setup = setup(None);
+        let whole = run(&mut setup.pipeline(&[]).0, &records);
+        let (mut pipeline, _) = setup.pipeline(&[]);
+        let mut borders: Vec<usize> = cuts.into_iter().map(|cut| cut.min(records.len())).collect();
+        borders.extend([0, records.len()]);
+        borders.sort_unstable();
+        let parts: Vec<NewRecord> =
+            borders.windows(2).flat_map(|border| run(&mut pipeline, &records[border[0]..border[1]])).collect();
+        prop_assert_eq!(whole, parts);
+    }
+
+    #[test]
+    fn verdicts_do_not_depend_on_restarts(
+        records in events(), snapshot_at in 0..200_usize, crash_after in 0..200_usize,
+    ) {
+        let setup = setup(None);
+        let whole = run(&mut setup.pipeline(&[]).0, &records);
+        let saved = snapshot_at.min(records.len());
+        let crash = (saved + crash_after).min(records.len());
+        let (mut first, _) = setup.pipeline(&[]);
+        let mut outputs = run(&mut first, &records[..saved]);
+        let snapshot = first.snapshot();
+        outputs.extend(run(&mut first, &records[saved..crash]));
+        let (mut second, from) = setup.pipeline(&snapshot);
+        prop_assert_eq!(from, saved as u64);
+        second.replay(&batch(&records[saved..crash]));
+        outputs.extend(run(&mut second, &records[crash..]));
+        prop_assert_eq!(whole, outputs);
+    }
+}

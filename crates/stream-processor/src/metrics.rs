@@ -1,0 +1,138 @@
+//! The processor's metrics. `docs/specs/telemetry.md` says what they mean.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
+};
+use pulse_core::{Severity, TimestampMs};
+use pulse_pipeline::{Counts, DETECTOR_FOREST, DETECTOR_ROLLING, Judged};
+
+/// Metrics of one processor.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    events: IntCounterVec,
+    anomalies: IntCounterVec,
+    detections: IntCounterVec,
+    latency: Histogram,
+    stage: HistogramVec,
+    pub(crate) lag: IntGauge,
+    pub(crate) partitions: IntGauge,
+    pub(crate) entities: IntGauge,
+    pub(crate) replayed: IntCounter,
+    pub(crate) retries: IntCounterVec,
+    pub(crate) commits: IntCounter,
+}
+
+/// A step whose duration is measured, per batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stage {
+    /// Validation, derived columns and per-entity detectors.
+    Prepare,
+    /// The model.
+    Score,
+    /// Decision and writing records.
+    Judge,
+    /// The transaction.
+    Commit,
+}
+
+impl Metrics {
+    /// Registers them.
+    ///
+    /// # Errors
+    /// When one is registered already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            prometheus::Result::Ok(metric)
+        };
+        let counter = |name: &str, help: &str| {
+            let metric = IntCounter::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            prometheus::Result::Ok(metric)
+        };
+        let gauge = |name: &str, help: &str| {
+            let metric = IntGauge::new(name, help)?;
+            registry.register(Box::new(metric.clone()))?;
+            prometheus::Result::Ok(metric)
+        };
+        let latency = HistogramOpts::new(
+            "pulse_processor_latency_seconds",
+            "Time from the creation of an event's record to its committed verdict.",
+        );
+        let latency = Histogram::with_opts(latency.buckets(exponential_buckets(0.001, 2.0, 16)?))?;
+        registry.register(Box::new(latency.clone()))?;
+        let stage =
+            HistogramOpts::new("pulse_processor_stage_seconds", "Duration of a step of the processor, per batch.");
+        let stage = HistogramVec::new(stage.buckets(exponential_buckets(0.000_1, 2.0, 15)?), &["stage"])?;
+        registry.register(Box::new(stage.clone()))?;
+        let metrics = Self {
+            events: counters("pulse_processor_events_total", "Records read, by what became of them.", &["result"])?,
+            anomalies: counters("pulse_processor_anomalies_total", "Anomalies found, by severity.", &["severity"])?,
+            detections: counters(
+                "pulse_processor_detections_total",
+                "Anomalies for which a detector fired; one anomaly may have several.",
+                &["detector"],
+            )?,
+            retries: counters("pulse_processor_retries_total", "Calls tried again after a failure.", &["operation"])?,
+            commits: counter("pulse_processor_commits_total", "Transactions committed.")?,
+            replayed: counter("pulse_processor_replayed_events_total", "Events read again to rebuild state.")?,
+            lag: gauge("pulse_processor_lag_records", "Records of the assigned partitions that wait to be read.")?,
+            partitions: gauge("pulse_processor_partitions", "Partitions assigned.")?,
+            entities: gauge("pulse_processor_entities", "Entities with detector state.")?,
+            latency,
+            stage,
+        };
+        metrics.show_zeros();
+        Ok(metrics)
+    }
+
+    /// Makes every label value visible from the start, so that a rate over it is 0 rather than absent.
+    fn show_zeros(&self) {
+        self.count(&Counts::default());
+        for operation in ["score", "commit", "restore", "poll"] {
+            self.retries.with_label_values(&[operation]);
+        }
+        for stage in [Stage::Prepare, Stage::Score, Stage::Judge, Stage::Commit] {
+            self.stage.with_label_values(&[stage.as_str()]);
+        }
+    }
+
+    pub(crate) fn count(&self, counts: &Counts) {
+        for (result, count) in
+            [("judged", counts.judged), ("dead_letter", counts.dead_letters), ("other_use_case", counts.skipped)]
+        {
+            self.events.with_label_values(&[result]).inc_by(count);
+        }
+        for (severity, count) in [Severity::Warning, Severity::High, Severity::Critical].iter().zip(counts.anomalies) {
+            self.anomalies.with_label_values(&[severity.as_str()]).inc_by(count);
+        }
+        for (detector, count) in [(DETECTOR_FOREST, counts.by_forest), (DETECTOR_ROLLING, counts.by_rolling)] {
+            self.detections.with_label_values(&[detector]).inc_by(count);
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a latency in milliseconds stays far below 2^53")]
+    pub(crate) fn observe_latency(&self, judged: &[Judged], now: TimestampMs) {
+        let local = self.latency.local();
+        for verdict in judged {
+            local.observe(now.saturating_sub(verdict.timestamp).max(0) as f64 / 1000.0);
+        }
+        local.flush();
+    }
+
+    pub(crate) fn time(&self, stage: Stage) -> prometheus::HistogramTimer {
+        self.stage.with_label_values(&[stage.as_str()]).start_timer()
+    }
+}
+
+impl Stage {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Score => "score",
+            Self::Judge => "judge",
+            Self::Commit => "commit",
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A worker: an operating-system thread that owns the pipelines of its partitions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pulse_core::RecordBatch;
+use pulse_core::ports::{Clock, Scorer, Scores, StateRecord};
+use pulse_pipeline::{Outcome, PartitionPipeline, Prepared};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::commit::{Done, ToCommitter};
+use crate::metrics::{Metrics, Stage};
+use crate::retry::{Next, Retry};
+use crate::run::ProcessorError;
+
+/// What a worker is told.
+pub(crate) enum ToWorker {
+    /// A partition is ours. Events before `emit_from` were judged before this run.
+    Assign { partition: u32, pipeline: Box<PartitionPipeline>, emit_from: u64 },
+    /// It no longer is.
+    Revoke { partition: u32 },
+    /// Records of a partition of ours.
+    Batch(RecordBatch),
+}
+
+pub(crate) struct Owned {
+    pipeline: Box<PartitionPipeline>,
+    emit_from: u64,
+    snapshot_at: Instant,
+    /// Records judged since the last snapshot.
+    unsaved: u64,
+    entities: usize,
+}
+
+/// When a partition's state is snapshotted: whichever comes first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SnapshotPolicy {
+    pub(crate) every: Duration,
+    pub(crate) records: u64,
+}
+
+/// A worker's partitions and what it works with.
+pub(crate) struct Worker<S> {
+    pub(crate) scorer: Option<Arc<S>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
+    pub(crate) snapshots: SnapshotPolicy,
+    pub(crate) done: mpsc::Sender<ToCommitter>,
+    pub(crate) runtime: Handle,
+    /// Fires when waiting has become pointless.
+    pub(crate) abort: CancellationToken,
+    pub(crate) owned: HashMap<u32, Owned>,
+}
+
+impl<S: Scorer> Worker<S> {
+    /// Works until the channel is closed and empty, then saves the state of all partitions.
+    pub(crate) fn run(mut self, mut inbox: mpsc::Receiver<ToWorker>) -> Result<(), ProcessorError> {
+        while let Some(message) = inbox.blocking_recv() {
+            let open = match message {
+                ToWorker::Assign { partition, pipeline, emit_from } => {
+                    let entities = pipeline.entities();
+                    self.metrics.entities.add(signed(entities));
+                    let owned = Owned { pipeline, emit_from, snapshot_at: Instant::now(), unsaved: 0, entities };
+                    self.owned.insert(partition, owned);
+                    true
+                }
+                ToWorker::Revoke { partition } => {
+                    if let Some(owned) = self.owned.remove(&partition) {
+                        self.metrics.entities.sub(signed(owned.entities));
+                    }
+                    true
+                }
+                ToWorker::Batch(batch) => self.work(batch)?,
+            };
+            if !open {
+                return Ok(());
+            }
+        }
+        self.save_all();
+        Ok(())
+    }
+
+    /// Judges one batch; false when nobody takes the result any more.
+    fn work(&mut self, batch: RecordBatch) -> Result<bool, ProcessorError> {
+        let (partition, lag) = (batch.partition, batch.lag());
+        let Some(owned) = self.owned.get_mut(&partition) else { return Ok(true) };
+        let Some(batch) = owned.replay(batch, &self.metrics) else { return Ok(true) };
+        let timer = self.metrics.time(Stage::Prepare);
+        let prepared = owned.pipeline.prepare(batch);
+        timer.observe_duration();
+        let Some(scores) = self.score(&prepared)? else { return Ok(false) };
+        let timer = self.metrics.time(Stage::Judge);
+        let next_offset = prepared.next_offset();
+        let outcome = prepared.judge(&scores, self.clock.now());
+        timer.observe_duration();
+        let state = self.snapshot_if_due(partition, outcome.counts.read);
+        let done = Done { partition, next_offset, lag, outcome, state };
+        Ok(self.done.blocking_send(ToCommitter::Done(done)).is_ok())
+    }
+
+    /// Scores the rows, however long that takes; none when told to give up.
+    fn score(&self, prepared: &Prepared) -> Result<Option<Scores>, ProcessorError> {
+        let Some(scorer) = self.scorer.as_ref().filter(|_| !prepared.rows().is_empty()) else {
+            return Ok(Some(Scores::default()));
+        };
+        let _timer = self.metrics.time(Stage::Score);
+        let mut retry = Retry::new("score", &self.metrics, &self.abort);
+        self.runtime.block_on(async {
+            loop {
+                let error = match scorer.score(prepared.rows()).await {
+                    Ok(scores) => return Ok(Some(scores)),
+                    Err(error) => error,
+                };
+                if let Next::GiveUp =
+                    retry.after(error).await.map_err(|error| ProcessorError::Score(Box::new(error)))?
+                {
+                    return Ok(None);
+                }
+            }
+        })
+    }
+
+    fn snapshot_if_due(&mut self, partition: u32, read: u64) -> Vec<StateRecord> {
+        let Some(owned) = self.owned.get_mut(&partition) else { return Vec::new() };
+        let entities = owned.pipeline.entities();
+        self.metrics.entities.add(signed(entities) - signed(owned.entities));
+        owned.entities = entities;
+        owned.unsaved += read;
+        let due = owned.unsaved >= self.snapshots.records || owned.snapshot_at.elapsed() >= self.snapshots.every;
+        if !due {
+            return Vec::new();
+        }
+        owned.unsaved = 0;
+        owned.snapshot_at = Instant::now();
+        owned.pipeline.snapshot()
+    }
+
+    fn save_all(&mut self) {
+        for (partition, mut owned) in self.owned.drain().filter(|(_, owned)| owned.unsaved > 0) {
+            let next_offset = owned.pipeline.position();
+            let state = owned.pipeline.snapshot();
+            let done = Done { partition, next_offset, lag: 0, outcome: Outcome::default(), state };
+            if self.done.blocking_send(ToCommitter::Done(done)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Owned {
+    /// Replays the part of the batch that was judged before this run; gives back the rest, if there is one.
+    fn replay(&mut self, mut batch: RecordBatch, metrics: &Metrics) -> Option<RecordBatch> {
+        let known = batch.records.partition_point(|record| record.offset < self.emit_from);
+        if known == 0 && batch.next_offset > self.emit_from {
+            return Some(batch);
+        }
+        let rest = batch.records.split_off(known);
+        metrics.replayed.inc_by(known as u64);
+        let (next_offset, high_watermark) = (batch.next_offset, batch.high_watermark);
+        batch.next_offset = next_offset.min(self.emit_from);
+        self.pipeline.replay(&batch);
+        let RecordBatch { topic, partition, .. } = batch;
+        (!rest.is_empty()).then_some(RecordBatch { topic, partition, records: rest, next_offset, high_watermark })
+    }
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
