@@ -1,1 +1,26 @@
-//! Placeholder.
+//! From a use case's folder to numbers: reads `config.yaml`, `features.vrl` and `sample.csv`, decodes and validates
+//! events, and derives columns from them.
+//!
+//! The stream processor and the ML service share this crate, so that both see the same numbers for the same event.
+//!
+//! # Invariants
+//! - No clock, no randomness, no network: the columns of an event depend on its bytes and on the folder alone.
+//! - No input makes it panic; what is wrong with an event becomes a list of [`Fault`]s.
+
+mod column;
+mod decode;
+mod derive;
+mod error;
+mod fault;
+mod featurizer;
+mod instant;
+mod sample;
+mod use_case_dir;
+
+pub use column::Column;
+pub use error::{LoadFault, SampleError, UseCaseError};
+pub use fault::Fault;
+pub use featurizer::{Decoded, Featurizer, Need};
+pub use instant::{format_rfc3339, parse_rfc3339};
+pub use sample::{Sample, SampleRow};
+pub use use_case_dir::UseCaseDir;

@@ -1,1 +1,42 @@
-//! Placeholder.
+//! The ML service: trains models, and answers over HTTP how unusual an event is and why.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `POST /predict`, `POST /predict/<use case>` | the verdict on one event, given as its raw fields |
+//! | `POST /predict/batch`, `POST /predict/<use case>/batch` | verdicts on many; a bad row does not harm the others |
+//! | `GET /schema`, `GET /schema/<use case>` | JSON Schema (2020-12) of the event |
+//! | `GET /openapi.json`, `GET /docs` | this table in full, and a page to try it on |
+//! | `GET /health`, `GET /models` | the model in force, or how far warm-up is |
+//! | `GET /live`, `GET /ready`, `GET /metrics` | for orchestrators and Prometheus |
+//!
+//! # Invariants
+//! - Events pass through the same featurizer as in the stream processor, so that the same event gets the same numbers.
+//! - Every error is a problem detail (RFC 9457); faults of fields are listed all at once.
+//! - Without a model the service is up and says how far it is; nothing is scored by a guess.
+//! - No page or script comes from elsewhere.
+
+mod error;
+mod metrics;
+mod model_slot;
+mod training;
+
+mod featurizers;
+mod problem;
+mod served;
+
+mod body;
+mod predict;
+
+mod openapi;
+mod schema;
+
+mod layers;
+mod routes;
+mod service;
+
+pub use error::{BuildError, RunError, TrainingError};
+pub use metrics::Metrics;
+pub use model_slot::{ModelSlot, ModelState, WarmUp};
+pub use served::ServedUseCase;
+pub use service::{Limits, MlService, run};
+pub use training::train_from_sample;

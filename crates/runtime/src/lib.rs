@@ -1,1 +1,23 @@
-//! Placeholder.
+//! What every service stands on: settings, logs, health, HTTP, the clock, and an orderly shutdown.
+//!
+//! # Invariants
+//! - [`SystemClock`] is the only place that asks the operating system for the time.
+//! - The environment is read once, by [`SettingsSources::from_env`]; nothing else depends on it but the level of the
+//!   logs (`RUST_LOG`, `NO_COLOR`).
+//! - Every fault that a person has to mend says what is wrong, where, and what to do.
+
+pub mod admin;
+mod clock;
+mod health;
+pub mod http;
+mod service_group;
+mod settings;
+mod signal;
+pub mod telemetry;
+
+pub use clock::SystemClock;
+pub use health::Health;
+pub use service_group::{BoxError, GroupError, ServiceGroup, Stage};
+pub use settings::{LogSettings, Retention, Settings, SettingsError, SettingsFault, SettingsSources};
+pub use signal::shutdown_signal;
+pub use telemetry::LogFormat;

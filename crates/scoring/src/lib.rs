@@ -1,1 +1,41 @@
-//! Placeholder.
+//! The scorer port's side in process: a trained model (scaling, isolation forest, threshold) and a scorer around it.
+//!
+//! # Invariants
+//! - No I/O, no clock. Equal rows and settings give an equal model, with an equal version, on every machine.
+//! - A model never changes. Another one has another version.
+//! - The score of a row does not depend on the batch that it comes in.
+//!
+//! ```
+//! use pulse_core::Matrix;
+//! use pulse_core::use_case::ForestSettings;
+//! use pulse_scoring::Model;
+//! # fn main() -> Result<(), pulse_scoring::ScoringError> {
+//! let mut rows = Matrix::with_capacity(2, 100);
+//! for i in 0..100 {
+//!     rows.push(&[f64::from(i % 10), f64::from(i % 7)]);
+//! }
+//! let settings = ForestSettings {
+//!     features: None, trees: 50, sample_size: 64, seed: 1, expected_rate: 0.01, threshold: None, decides: true,
+//! };
+//! let model = Model::train(&rows, &["fare".to_owned(), "tip".to_owned()], &settings)?;
+//! let shares = model.explain(&[3.0, 900.0]);
+//! assert!(shares[1] > shares[0]);
+//! # Ok(()) }
+//! ```
+
+mod error;
+
+mod columns;
+mod scaling;
+mod threshold;
+mod version;
+
+mod info;
+mod model;
+
+mod local;
+
+pub use error::{ScoreError, ScoringError};
+pub use info::{ColumnInfo, ModelInfo, ScoreQuantile};
+pub use local::LocalScorer;
+pub use model::Model;

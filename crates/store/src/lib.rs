@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Durable homes of the event log, of state and positions, and of anomalies; the only crate that names sqlx.
+//!
+//! [`EmbeddedStore`] keeps all of it in one SQLite file, behind the ports of [`pulse_core::ports`].
+//!
+//! # Invariants
+//! - Whatever must become visible together is written in one SQLite transaction, so a killed process leaves the log,
+//!   state, positions and anomalies of whole transactions behind, and nothing else.
+//! - Offsets are dense in each partition, and are never given twice.
+//! - One connection writes; readers never wait for it, nor it for them.
+//! - Batches that some group has not committed past are never dropped, nor the last batch of a partition.
+//! - With `synchronous = NORMAL` a crash of the process loses nothing; a power cut may lose the last transactions, but
+//!   leaves the file whole.
+
+mod error;
+
+mod codec;
+mod rows;
+
+mod embedded;
+
+pub use embedded::{
+    EmbeddedAnomalyStore, EmbeddedCommitter, EmbeddedProducer, EmbeddedQuery, EmbeddedSource, EmbeddedStore, Retained,
+    Retention,
+};
+pub use error::{OpenError, StoreError};

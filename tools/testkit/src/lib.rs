@@ -1,1 +1,17 @@
-//! Placeholder.
+//! What tests share: sample records and anomalies, a clock that stands still, a file that goes away, and the contract
+//! suites that every backend of the ports in [`pulse_core::ports`] must pass.
+//!
+//! A backend implements [`LogBackend`] and [`AnomalyBackend`] in its test target and runs every suite by
+//! [`log_contract!`] and [`anomaly_contract!`]; a suite added here reaches all backends at once.
+
+mod samples;
+
+mod clock;
+mod temp;
+
+pub mod contract;
+
+pub use clock::FixedClock;
+pub use contract::{AnomalyBackend, LogBackend};
+pub use samples::{anomaly, anomaly_record, keyed, record, taxi_trip};
+pub use temp::TempStore;

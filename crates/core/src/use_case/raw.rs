@@ -1,6 +1,10 @@
 //! The shape of `config.yaml`, unchecked.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 /// The file.
 #[derive(Debug, Clone, Deserialize)]
@@ -53,13 +57,37 @@ pub struct RawTimestamp {
 }
 
 /// A feature: only its name, or in full.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone)]
 pub enum RawFeature {
     /// Only its name.
     Name(String),
     /// In full.
     Full(RawFullFeature),
+}
+
+/// By hand: an untagged enum would hide which key of a feature is wrong.
+impl<'de> Deserialize<'de> for RawFeature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FeatureVisitor;
+
+        impl<'de> Visitor<'de> for FeatureVisitor {
+            type Value = RawFeature;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a feature, or its schema")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<RawFeature, E> {
+                Ok(RawFeature::Name(name.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawFeature, A::Error> {
+                RawFullFeature::deserialize(MapAccessDeserializer::new(map)).map(RawFeature::Full)
+            }
+        }
+
+        deserializer.deserialize_any(FeatureVisitor)
+    }
 }
 
 /// A feature in full, in the words of JSON Schema.
@@ -259,7 +287,7 @@ pub struct RawMultipleOf {
 
 /// A number, or a range to draw one from uniformly.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a number, or a range such as [4, 12]")]
 pub enum RawDraw {
     /// Always this.
     Fixed(f64),

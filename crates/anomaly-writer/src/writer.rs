@@ -1,0 +1,233 @@
+//! The loop: read, batch, store.
+
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pulse_core::ErrorClass;
+use pulse_core::names::dead_letter_topic;
+use pulse_core::ports::{AnomalyStore, EventProducer, EventSource, Polled, PortError};
+use pulse_runtime::Health;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::error::WriterError;
+use crate::metrics::Metrics;
+use crate::options::{WriterOptions, WriterReport};
+use crate::pending::Pending;
+
+/// Takes anomalies from `source` into `store` until `stop` fires, and then until the source has been idle once: all
+/// that was in the topic before the stop is stored, unless that takes longer than [`WriterOptions::drain`].
+///
+/// # Errors
+/// When one of the ports fails for good. What was not stored stays in the log.
+pub async fn run<S, A, P>(
+    source: S,
+    store: A,
+    deadletters: P,
+    options: WriterOptions,
+    metrics: Metrics,
+    health: Health,
+    stop: CancellationToken,
+) -> Result<WriterReport, WriterError>
+where
+    S: EventSource,
+    A: AnomalyStore,
+    P: EventProducer,
+{
+    let backoff = Backoff::new(options.first_pause, options.longest_pause);
+    let dead_letter_topic = Arc::from(dead_letter_topic(&options.topic));
+    let state = State {
+        options,
+        metrics,
+        health,
+        stop,
+        backoff,
+        troubled: false,
+        drain_until: None,
+        report: WriterReport::default(),
+    };
+    let mut writer = Writer {
+        source,
+        store,
+        deadletters,
+        dead_letter_topic,
+        state,
+        pending: Pending::default(),
+        lags: BTreeMap::new(),
+    };
+    match writer.run().await {
+        Ok(()) => writer.state.report.drained = true,
+        Err(End::Failed(error)) => return Err(error),
+        Err(End::OutOfTime) => {
+            tracing::warn!("the writer was stopped before all was stored: the next run goes on there");
+        }
+    }
+    Ok(writer.state.report)
+}
+
+/// A run of the writer.
+struct Writer<S, A, P> {
+    source: S,
+    store: A,
+    deadletters: P,
+    dead_letter_topic: Arc<str>,
+    state: State,
+    pending: Pending,
+    /// Records not read yet, by partition.
+    lags: BTreeMap<u32, u64>,
+}
+
+/// What does not depend on the ports.
+struct State {
+    options: WriterOptions,
+    metrics: Metrics,
+    health: Health,
+    stop: CancellationToken,
+    backoff: Backoff,
+    /// Whether the last attempt failed.
+    troubled: bool,
+    /// When the time to drain is up; none before the stop.
+    drain_until: Option<Instant>,
+    report: WriterReport,
+}
+
+/// Why a run ends before the source is idle after the stop.
+enum End {
+    Failed(WriterError),
+    OutOfTime,
+}
+
+impl From<WriterError> for End {
+    fn from(error: WriterError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
+    async fn run(&mut self) -> Result<(), End> {
+        loop {
+            // Asked before the poll: only a poll that began after the stop can say that nothing is left.
+            let draining = self.state.draining()?;
+            match self.poll().await? {
+                Some(Polled::Assigned(partitions)) => self.assign(&partitions).await?,
+                Some(Polled::Revoked(partitions)) => {
+                    tracing::info!(?partitions, "partitions were taken away");
+                    self.lags.retain(|partition, _| !partitions.contains(partition));
+                    self.pending.revoke(&partitions);
+                    self.state.health.set_not_ready("waiting for partitions");
+                }
+                Some(Polled::Records(batch)) => {
+                    self.lags.insert(batch.partition, batch.lag());
+                    self.pending.push(&self.state.options.topic, batch);
+                    if self.pending.len() >= self.state.options.batch_records {
+                        self.flush().await?;
+                    }
+                }
+                Some(Polled::Idle) => {
+                    self.flush().await?;
+                    if draining {
+                        return Ok(());
+                    }
+                }
+                None => self.flush().await?,
+            }
+        }
+    }
+
+    /// The next thing from the source; none when something waits that should be stored now.
+    async fn poll(&mut self) -> Result<Option<Polled>, End> {
+        let options = &self.state.options;
+        let most = options.batch_records;
+        let until = self.pending.since().map(|since| since + options.linger);
+        loop {
+            // Polls are cancel safe, so that giving one up loses nothing.
+            let polled = match until {
+                Some(until) => match timeout_at(until, self.source.poll(most)).await {
+                    Ok(polled) => polled,
+                    Err(_) => return Ok(None),
+                },
+                None => self.source.poll(most).await,
+            };
+            match polled {
+                Ok(polled) => {
+                    self.state.recovered();
+                    return Ok(Some(polled));
+                }
+                Err(error) => self.state.failed(error, WriterError::Source).await?,
+            }
+        }
+    }
+
+    /// Goes on where the database ends.
+    async fn assign(&mut self, partitions: &[u32]) -> Result<(), End> {
+        let positions = loop {
+            match self.store.positions(&self.state.options.topic).await {
+                Ok(positions) => break positions,
+                Err(error) => self.state.failed(error, WriterError::Store).await?,
+            }
+        };
+        for &(partition, offset) in positions.iter().filter(|(partition, _)| partitions.contains(partition)) {
+            while let Err(error) = self.source.seek(partition, offset).await {
+                self.state.failed(error, WriterError::Source).await?;
+            }
+        }
+        self.pending.assign(partitions, &positions);
+        self.state.recovered();
+        self.state.health.set_ready();
+        tracing::info!(partitions = partitions.len(), "the writer goes on where the database ends");
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        for chunk in self.pending.take() {
+            self.store(chunk).await?;
+        }
+        self.state.metrics.lag(self.lags.values().sum());
+        Ok(())
+    }
+}
+
+impl State {
+    /// Whether the stop has fired; an error once the time to drain is up.
+    fn draining(&mut self) -> Result<bool, End> {
+        if !self.stop.is_cancelled() {
+            return Ok(false);
+        }
+        let now = Instant::now();
+        let until = *self.drain_until.get_or_insert(now + self.options.drain);
+        if now < until { Ok(true) } else { Err(End::OutOfTime) }
+    }
+
+    /// What failed works again.
+    fn recovered(&mut self) {
+        self.backoff.reset();
+        if std::mem::take(&mut self.troubled) {
+            self.health.set_ready();
+        }
+    }
+
+    /// Pauses after a failure that may pass; gives up on one that will not.
+    async fn failed<E: PortError>(
+        &mut self,
+        error: E,
+        wrap: fn(Box<dyn std::error::Error + Send + Sync>) -> WriterError,
+    ) -> Result<(), End> {
+        if error.class() != ErrorClass::Retry {
+            return Err(wrap(Box::new(error)).into());
+        }
+        let pause = self.backoff.pause();
+        tracing::warn!(%error, pause_ms = pause.as_millis(), "trying again after a pause");
+        self.metrics.retried();
+        self.troubled = true;
+        self.health.set_not_ready(format!("trying again: {error}"));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            // The stop cuts one pause short; what comes after it is paced again, until the time to drain is up.
+            () = self.stop.cancelled(), if self.drain_until.is_none() => {}
+        }
+        self.draining().map(|_| ())
+    }
+}

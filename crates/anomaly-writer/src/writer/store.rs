@@ -1,0 +1,93 @@
+//! Storing one chunk, and setting aside what cannot be stored.
+
+use pulse_core::ports::{AnomalyStore, Applied, EventProducer, EventSource, OffsetSpan};
+use pulse_core::{Anomaly, Classify as _, ErrorClass, NewRecord, Record};
+use tokio::time::Instant;
+
+use super::{End, Writer};
+use crate::dead_letter::dead_letter;
+use crate::error::WriterError;
+use crate::pending::Chunk;
+
+/// The anomalies of a chunk, beside the records that they came in.
+struct Parsed<'a> {
+    anomalies: Vec<Anomaly>,
+    records: Vec<&'a Record>,
+}
+
+impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
+    /// Stores `chunk`. Dead letters come first: were they written after the span, a crash in between would lose them.
+    pub(super) async fn store(&mut self, chunk: Chunk) -> Result<(), End> {
+        let Chunk { span, records } = chunk;
+        let mut parsed = Parsed { anomalies: Vec::with_capacity(records.len()), records: Vec::new() };
+        let mut letters = Vec::new();
+        for record in &records {
+            match serde_json::from_slice(&record.payload) {
+                Ok(anomaly) => {
+                    parsed.anomalies.push(anomaly);
+                    parsed.records.push(record);
+                }
+                Err(error) => letters.push(self.letter(&span, record, &format!("not an anomaly record: {error}"))),
+            }
+        }
+        self.set_aside(letters).await?;
+        // Parts still to be stored, the next one last: the range of rows, and their span.
+        let mut parts = vec![(0..parsed.anomalies.len(), span)];
+        while let Some((rows, span)) = parts.pop() {
+            let Some(reason) = self.attempt(&parsed.anomalies[rows.clone()], &span).await? else {
+                continue;
+            };
+            if let [record] = parsed.records[rows.clone()] {
+                let letter = self.letter(&span, record, &reason);
+                self.set_aside(vec![letter]).await?;
+                parts.push((rows.end..rows.end, span));
+            } else {
+                let middle = rows.start + rows.len() / 2;
+                let border = parsed.records[middle].offset;
+                parts.push((middle..rows.end, OffsetSpan { from: border, ..span.clone() }));
+                parts.push((rows.start..middle, OffsetSpan { to: border, ..span }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores `rows`, however often that takes; a reason when one of them cannot be stored.
+    async fn attempt(&mut self, rows: &[Anomaly], span: &OffsetSpan) -> Result<Option<String>, End> {
+        loop {
+            let begin = Instant::now();
+            match self.store.store(rows, span).await {
+                Ok(applied) => {
+                    let count = if applied == Applied::Stored { rows.len() as u64 } else { 0 };
+                    self.state.metrics.stored(count, begin.elapsed());
+                    self.state.report.anomalies += count;
+                    self.state.recovered();
+                    return Ok(None);
+                }
+                Err(error) if error.class() == ErrorClass::DeadLetter && !rows.is_empty() => {
+                    return Ok(Some(error.to_string()));
+                }
+                Err(error) => self.state.failed(error, WriterError::Store).await?,
+            }
+        }
+    }
+
+    /// Writes dead letters, however often that takes.
+    async fn set_aside(&mut self, letters: Vec<NewRecord>) -> Result<(), End> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let count = letters.len() as u64;
+        while let Err(error) = self.deadletters.append(letters.clone()).await {
+            self.state.failed(error, WriterError::DeadLetters).await?;
+        }
+        tracing::warn!(count, topic = %self.dead_letter_topic, "records that are no anomalies were set aside");
+        self.state.metrics.dead_letters(count);
+        self.state.report.dead_letters += count;
+        self.state.recovered();
+        Ok(())
+    }
+
+    fn letter(&self, span: &OffsetSpan, record: &Record, reason: &str) -> NewRecord {
+        dead_letter(&self.dead_letter_topic, &span.topic, span.partition, record, reason)
+    }
+}

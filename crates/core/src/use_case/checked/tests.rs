@@ -1,0 +1,58 @@
+//! What is accepted, and how faults are reported.
+
+use serde_json::json;
+
+use super::*;
+
+fn check(config: serde_json::Value) -> Result<UseCase, Vec<String>> {
+    let raw: RawUseCase = serde_json::from_value(config).map_err(|error| vec![error.to_string()])?;
+    UseCase::try_from(raw).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn the_smallest_config_gets_defaults() {
+    let config = json!({
+        "name": "custom_use_case", "features": ["feature_1", "feature_2"],
+        "kafka": {"topic": "custom-topic"}, "metrics": {"prefix": "custom"},
+    });
+    let use_case = check(config).unwrap();
+    assert_eq!(use_case.topic, "custom-topic");
+    assert_eq!(use_case.features[1].kind, FeatureType::Number);
+    assert!(use_case.features[1].required);
+    let rolling = use_case.detectors.rolling.unwrap();
+    assert_eq!((rolling.window, rolling.min_values, rolling.threshold), (100, 30, 3.0));
+    assert_eq!(use_case.detectors.forest.unwrap().trees, 100);
+}
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    let config = json!({
+        "name": "9lives", "kafka": {"topic": "a b"}, "metrics": {"prefix": "a-b"},
+        "features": ["x", "x", {"name": "y", "type": "float", "minimum": 2, "maximum": 1}],
+        "detectors": {"rolling_zscore": {"window": 1, "decides": false}},
+        "simulator": {"anomalies": [{"name": "spike", "changes": [{"feature": "z", "divide": [-1, 1]}]}]},
+    });
+    let faults = check(config).unwrap_err();
+    let paths: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        paths,
+        [
+            "name",
+            "features[1]",
+            "features[2].type",
+            "features[2]",
+            "kafka.topic",
+            "metrics.prefix",
+            "detectors.rolling_zscore.window",
+            "detectors",
+            "simulator.anomalies[0].changes[0]",
+            "simulator.anomalies[0].changes[0]",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_key_is_named() {
+    let faults = check(json!({"name": "a", "features": ["x"], "detektors": {}})).unwrap_err();
+    assert!(faults[0].contains("detektors"), "{faults:?}");
+}

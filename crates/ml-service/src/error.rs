@@ -1,0 +1,52 @@
+//! Why the service does not start, or has no model.
+
+use pulse_features::{SampleError, UseCaseError};
+use pulse_scoring::ScoringError;
+
+/// Why a service could not be put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is nothing to serve.
+    #[error("the ml service needs at least one use case")]
+    NoUseCase,
+    /// Two use cases have one name.
+    #[error("use case {0} is served twice")]
+    RepeatedUseCase(String),
+    /// A metric could not be registered.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// Why a running service ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The listener failed for good.
+    #[error("the ml service cannot serve")]
+    Serve(#[from] std::io::Error),
+}
+
+/// Why a model could not be trained from a use case's sample.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// The use case has no isolation forest.
+    #[error("use case {0} has no isolation forest: add `detectors.isolation_forest` to its config.yaml")]
+    NoForest(String),
+    /// The use case has no sample.
+    #[error("use case {0} has no sample.csv to train on")]
+    NoSample(String),
+    /// The use case cannot be used.
+    #[error("the use case is at fault")]
+    UseCase(#[from] UseCaseError),
+    /// The sample cannot be read.
+    #[error("the sample cannot be read")]
+    Sample(#[from] SampleError),
+    /// Not one row of the sample is a valid event.
+    #[error("no row of the sample is a valid event; the first fault: {0}")]
+    NoValidRow(String),
+    /// The model cannot be trained.
+    #[error("the model cannot be trained")]
+    Scoring(#[from] ScoringError),
+}

@@ -1,0 +1,136 @@
+//! The OpenAPI 3.1 document, made from the use cases that are served.
+
+mod components;
+
+use serde_json::{Map, Value, json};
+
+use crate::served::ServedUseCase;
+
+/// The document; `/predict` means the first of `use_cases`.
+pub(crate) fn document(use_cases: &[ServedUseCase]) -> Value {
+    let mut paths = Map::new();
+    if let Some(first) = use_cases.first() {
+        add_use_case(&mut paths, first, "", "");
+    }
+    for use_case in use_cases {
+        add_use_case(&mut paths, use_case, &format!("/{}", use_case.name()), use_case.name());
+    }
+    for (path, operation) in service_paths() {
+        paths.insert(path.to_owned(), json!({"get": operation}));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Stream Pulse: ML service",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "How unusual an event is, and why. Errors are problem details (RFC 9457).",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": [
+            {"name": "predict", "description": "Verdicts on events."},
+            {"name": "model", "description": "Use cases and their models."},
+            {"name": "service", "description": "For orchestrators and Prometheus."},
+        ],
+        "paths": paths,
+        "components": {"schemas": components::schemas(use_cases), "responses": components::responses()},
+    })
+}
+
+/// The name of the component with the events of `use_case`.
+fn event_component(use_case: &ServedUseCase) -> String {
+    format!("Event_{}", use_case.name())
+}
+
+/// Paths of one use case. `suffix` and `id` are empty for the one that is meant when none is named.
+fn add_use_case(paths: &mut Map<String, Value>, use_case: &ServedUseCase, suffix: &str, id: &str) {
+    let name = use_case.name();
+    let event = json!({"$ref": format!("#/components/schemas/{}", event_component(use_case))});
+    let example = &use_case.schema()["examples"][0];
+    let batch = json!({
+        "oneOf": [
+            {"type": "array", "items": event},
+            {"type": "object", "required": ["instances"], "properties": {"instances": {"type": "array", "items": event}}},
+        ],
+    });
+    let one = post(
+        &format!("predict{id}"),
+        &format!("The verdict on one event of {name}"),
+        &json!({"schema": event, "examples": {"sample": {"summary": "An event of the sample.", "value": example}}}),
+        "Prediction",
+    );
+    let many = post(
+        &format!("predict_batch{id}"),
+        &format!("Verdicts on many events of {name}; a faulty one does not harm the others"),
+        &json!({
+            "schema": batch,
+            "examples": {
+                "array": {"summary": "An array.", "value": [example, example]},
+                "instances": {"summary": "An object with `instances`.", "value": {"instances": [example]}},
+            },
+        }),
+        "BatchPrediction",
+    );
+    let schema = json!({
+        "operationId": format!("schema{id}"),
+        "tags": ["model"],
+        "summary": format!("JSON Schema (2020-12) of the events of {name}"),
+        "responses": {"200": {"description": "The schema.", "content": {"application/schema+json": {"schema": {"type": "object"}}}}},
+    });
+    paths.insert(format!("/predict{suffix}"), one);
+    paths.insert(format!("/predict{suffix}/batch"), many);
+    paths.insert(format!("/schema{suffix}"), json!({"get": schema}));
+}
+
+fn post(id: &str, summary: &str, content: &Value, answer: &str) -> Value {
+    let problem = |name: &str| json!({"$ref": format!("#/components/responses/{name}")});
+    let answer = json!({"$ref": format!("#/components/schemas/{answer}")});
+    json!({
+        "post": {
+            "operationId": id,
+            "tags": ["predict"],
+            "summary": summary,
+            "requestBody": {"required": true, "content": {"application/json": content}},
+            "responses": {
+                "200": {"description": "Scored.", "content": {"application/json": {"schema": answer}}},
+                "400": problem("BrokenBody"),
+                "408": problem("Timeout"),
+                "413": problem("TooLarge"),
+                "415": problem("ContentType"),
+                "422": problem("InvalidEvent"),
+                "503": problem("NoModel"),
+            },
+        },
+    })
+}
+
+/// Paths that are the same whatever is served, with their `GET`.
+fn service_paths() -> [(&'static str, Value); 5] {
+    let get = |id: &str, tag: &str, summary: &str, kind: &str, schema: Value| {
+        json!({
+            "operationId": id,
+            "tags": [tag],
+            "summary": summary,
+            "responses": {"200": {"description": "The answer.", "content": {kind: {"schema": schema}}}},
+        })
+    };
+    let component = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let text = || json!({"type": "string"});
+    let mut ready = get("ready", "service", "Whether there is a model", "application/json", json!({"type": "object"}));
+    ready["responses"]["503"] = json!({"description": "Not yet, with the reason."});
+    [
+        (
+            "/health",
+            get(
+                "health",
+                "model",
+                "The model in force, or how far warm-up is",
+                "application/json",
+                component("Health"),
+            ),
+        ),
+        ("/models", get("models", "model", "All models", "application/json", component("Models"))),
+        ("/live", get("live", "service", "Whether the process is alive", "text/plain", text())),
+        ("/ready", ready),
+        ("/metrics", get("metrics", "service", "Metrics for Prometheus", "text/plain", text())),
+    ]
+}

@@ -1,0 +1,133 @@
+//! Errors as problem details (RFC 9457).
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use pulse_features::Fault;
+use serde::Serialize;
+
+use crate::model_slot::WarmUp;
+
+/// Seconds after which it makes sense to ask again for a model.
+const RETRY_AFTER_SECONDS: u16 = 2;
+
+/// What a caller did wrong, or what is wrong with us.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem(Box<Details>);
+
+#[derive(Debug, Clone, Serialize)]
+struct Details {
+    /// A name that programs can go by.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    /// Faults of fields, all at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault>,
+    /// How far the way to a model is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warm_up: Option<WarmUp>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self(Box::new(Details { kind, title, status: status.as_u16(), detail, errors: Vec::new(), warm_up: None }))
+    }
+
+    /// The event is not one of the use case.
+    pub(crate) fn invalid_event(errors: Vec<Fault>) -> Self {
+        let listed: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let kind = "urn:pulse:problem:invalid-event";
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        let mut problem = Self::new(status, kind, "the event is not valid", listed.join("; "));
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// The body has another shape than the route takes.
+    pub(crate) fn wrong_shape(value: &str, message: &str) -> Self {
+        let value = value.chars().take(100).collect();
+        Self::invalid_event(vec![Fault { field: String::new(), value, message: message.to_owned() }])
+    }
+
+    /// The body is not JSON, or there is none.
+    pub(crate) fn broken_body(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "urn:pulse:problem:broken-body", "the body is not JSON", detail)
+    }
+
+    /// The body is announced as something else than JSON.
+    pub(crate) fn content_type(got: Option<&HeaderValue>) -> Self {
+        let got = got.map_or_else(|| "there is no Content-Type".to_owned(), |got| format!("Content-Type is {got:?}"));
+        let detail = format!("{got}: send JSON with `Content-Type: application/json`");
+        let kind = "urn:pulse:problem:content-type";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, kind, "the body must be JSON", detail)
+    }
+
+    /// The body, or the batch in it, is too large.
+    pub(crate) fn too_large(detail: impl Into<String>) -> Self {
+        let kind = "urn:pulse:problem:too-large";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, kind, "the request is too large", detail)
+    }
+
+    /// There is no such use case.
+    pub(crate) fn unknown_use_case<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.collect();
+        let detail = format!("there is no use case {name:?} here; there are: {}", known.join(", "));
+        Self::new(StatusCode::NOT_FOUND, "urn:pulse:problem:unknown-use-case", "unknown use case", detail)
+    }
+
+    /// There is no such route.
+    pub(crate) fn unknown_route(path: &str) -> Self {
+        let detail = format!("there is nothing at {path}; /docs shows what there is");
+        Self::new(StatusCode::NOT_FOUND, "urn:pulse:problem:unknown-route", "not found", detail)
+    }
+
+    /// The route does not take this method.
+    pub(crate) fn method(method: &str, path: &str) -> Self {
+        let detail = format!("{path} does not take {method}; /docs shows what it takes");
+        let kind = "urn:pulse:problem:method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, kind, "method not allowed", detail)
+    }
+
+    /// The request took too long.
+    pub(crate) fn timeout(seconds: f64) -> Self {
+        let detail = format!("the request was not done after {seconds} s");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "urn:pulse:problem:timeout", "the request took too long", detail)
+    }
+
+    /// There is no model.
+    pub(crate) fn no_model(warm_up: WarmUp) -> Self {
+        let detail = match warm_up.total {
+            Some(total) => format!("there is no model yet: {}, {} of {total} rows", warm_up.stage, warm_up.done),
+            None => format!("there is no model yet: {}", warm_up.stage),
+        };
+        let kind = "urn:pulse:problem:no-model";
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, "there is no model yet", detail);
+        problem.0.warm_up = Some(warm_up);
+        problem
+    }
+
+    /// We are at fault.
+    pub(crate) fn internal(detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        tracing::error!(%detail, "a request failed");
+        let kind = "urn:pulse:problem:internal";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, kind, "the service is at fault", detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.0)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
+}

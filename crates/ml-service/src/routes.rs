@@ -1,0 +1,46 @@
+//! The routes and what answers them.
+
+mod documents;
+mod models;
+mod predict;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tower_http::trace::TraceLayer;
+
+use crate::layers;
+use crate::problem::Problem;
+use crate::service::MlService;
+
+/// Routes that are measured from the start.
+pub(crate) const MEASURED: [&str; 4] =
+    ["/predict", "/predict/{use_case}", "/predict/batch", "/predict/{use_case}/batch"];
+
+/// All routes; `admin` are those of [`pulse_runtime::admin`].
+pub(crate) fn router(service: MlService, admin: Router) -> Router {
+    let body_limit = service.limits().body_bytes;
+    Router::new()
+        .route("/predict", post(predict::one))
+        .route("/predict/{use_case}", post(predict::one_of))
+        .route("/predict/batch", post(predict::many))
+        .route("/predict/{use_case}/batch", post(predict::many_of))
+        .route("/schema", get(documents::schema))
+        .route("/schema/{use_case}", get(documents::schema_of))
+        .route("/openapi.json", get(documents::openapi))
+        .route("/health", get(models::health))
+        .route("/models", get(models::list))
+        .merge(documents::swagger_ui())
+        .merge(admin.with_state(()))
+        .fallback(|uri: Uri| async move { Problem::unknown_route(uri.path()) })
+        .method_not_allowed_fallback(
+            |method: Method, uri: Uri| async move { Problem::method(method.as_str(), uri.path()) },
+        )
+        .layer(DefaultBodyLimit::max(body_limit))
+        .layer(from_fn_with_state(service.clone(), layers::limit_time))
+        .layer(from_fn_with_state(service.clone(), layers::measure))
+        .layer(TraceLayer::new_for_http())
+        .with_state(service)
+}

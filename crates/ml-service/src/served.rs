@@ -1,0 +1,89 @@
+//! A use case as it is served.
+
+use std::sync::Arc;
+
+use pulse_core::UseCase;
+use pulse_features::{Featurizer, Sample, UseCaseDir, UseCaseError};
+use serde_json::{Map, Value};
+
+use crate::featurizers::Featurizers;
+use crate::model_slot::{ModelSlot, ModelState};
+use crate::problem::Problem;
+use crate::schema;
+
+/// A use case with its featurizer, its model, and its documents.
+#[derive(Debug, Clone)]
+pub struct ServedUseCase(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    use_case: UseCase,
+    featurizers: Featurizers,
+    slot: ModelSlot,
+    schema: Value,
+}
+
+impl ServedUseCase {
+    /// The use case in `dir`, with the model in `slot`. Examples come from `sample`; without one they are made up from the
+    /// limits of the features.
+    ///
+    /// # Errors
+    /// When the use case cannot be used.
+    pub fn new(dir: &UseCaseDir, sample: Option<&Sample>, slot: ModelSlot) -> Result<Self, UseCaseError> {
+        let example = sample.and_then(usual_event).unwrap_or_else(|| schema::made_up_event(&dir.use_case));
+        Ok(Self(Arc::new(Inner {
+            use_case: dir.use_case.clone(),
+            featurizers: Featurizers::new(Featurizer::new(dir)?),
+            slot,
+            schema: schema::event_schema(&dir.use_case, example),
+        })))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.use_case.name
+    }
+
+    /// The place of its model.
+    #[must_use]
+    pub fn slot(&self) -> &ModelSlot {
+        &self.0.slot
+    }
+
+    pub(crate) fn featurizers(&self) -> &Featurizers {
+        &self.0.featurizers
+    }
+
+    /// JSON Schema of its events.
+    pub(crate) fn schema(&self) -> &Value {
+        &self.0.schema
+    }
+
+    /// The model in force, and where its columns stand among the featurizer's.
+    pub(crate) fn model(&self) -> Result<ModelInForce, Problem> {
+        let model = match self.slot().state() {
+            ModelState::Ready(model) => model,
+            ModelState::WarmingUp(warm_up) | ModelState::Failed(warm_up) => return Err(Problem::no_model(warm_up)),
+        };
+        let columns = self.featurizers().columns();
+        let place = |name: &String| {
+            let found = columns.iter().position(|column| column.name == *name);
+            found.ok_or_else(|| Problem::internal(format!("the model wants column {name}, which is not derived")))
+        };
+        let places = model.columns().iter().map(place).collect::<Result<_, _>>()?;
+        Ok(ModelInForce { model, places })
+    }
+}
+
+/// A model and where its columns stand.
+#[derive(Debug)]
+pub(crate) struct ModelInForce {
+    pub(crate) model: Arc<pulse_scoring::Model>,
+    pub(crate) places: Vec<usize>,
+}
+
+/// The first event of the sample that is not out of the ordinary.
+fn usual_event(sample: &Sample) -> Option<Map<String, Value>> {
+    sample.training().iter().find(|row| !row.genuine_outlier).map(|row| row.event.clone())
+}

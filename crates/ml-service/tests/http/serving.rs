@@ -1,0 +1,68 @@
+//! Life without a model, and a real listener.
+
+use axum::http::header;
+use prometheus::Registry;
+use pulse_ml_service::{Limits, MlService, ModelSlot, WarmUp, run, train_from_sample};
+use pulse_runtime::Health;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::fixture::{RIDES, get, post, rides, service};
+
+#[tokio::test]
+async fn without_a_model_it_says_how_far_it_is() {
+    let slot = ModelSlot::warming_up("waiting for the sample");
+    let router = service(vec![rides(slot.clone())], Limits::default()).router();
+    slot.progress(WarmUp { stage: "deriving features".into(), done: 120, total: Some(180) });
+    let event = json!({"fare": 10, "trip": {"miles": 3}}).to_string();
+    for (path, body) in [("/predict", event.clone()), ("/predict/batch", format!("[{event}]"))] {
+        let answer = post(&router, path, body).await;
+        let problem = answer.problem(503);
+        assert_eq!(problem["warm_up"], json!({"stage": "deriving features", "done": 120, "total": 180}));
+        assert!(answer.headers[header::RETRY_AFTER].to_str().unwrap().parse::<u32>().unwrap() > 0);
+    }
+    let health = get(&router, "/health").await;
+    assert_eq!((health.status.as_u16(), &health.json()["status"]), (200, &json!("warming_up")));
+    assert_eq!(get(&router, "/models").await.json(), json!({"models": []}));
+
+    slot.fail("training failed: there are no rows to train on");
+    assert_eq!(get(&router, "/health").await.json()["status"], "failed");
+    assert!(
+        post(&router, "/predict", event.clone()).await.problem(503)["detail"].to_string().contains("training failed")
+    );
+
+    let model = train_from_sample(&RIDES, &slot).unwrap();
+    slot.progress(WarmUp { stage: "too late".into(), done: 0, total: None });
+    assert_eq!(post(&router, "/predict", event).await.status, 200);
+    let health = get(&router, "/health").await.json();
+    assert_eq!((&health["status"], &health["trained_rows"]), (&json!("ready"), &json!(180)));
+    assert_eq!(health["model_version"], &**model.version());
+    let models = get(&router, "/models").await.json();
+    assert_eq!((&models["models"][0]["active"], &models["models"][0]["use_case"]), (&json!(true), &json!("rides")));
+    assert_eq!(models["models"][0]["columns"][2]["name"], "fare_per_mile");
+}
+
+#[tokio::test]
+async fn it_becomes_ready_with_its_model_and_stops_when_told() {
+    let slot = ModelSlot::warming_up("waiting");
+    let health = Health::starting("waiting for the model");
+    let service =
+        MlService::new(vec![rides(slot.clone())], Limits::default(), Registry::new(), health.clone()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(run(listener, service, stop.clone()));
+    assert!(!health.is_ready());
+    train_from_sample(&RIDES, &slot).unwrap();
+    health.ready().await;
+
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}

@@ -1,0 +1,152 @@
+//! A trained model: scaling, isolation forest and threshold.
+
+use std::sync::Arc;
+
+use linfa::Dataset;
+use linfa::traits::Fit;
+use ndarray::{Array1, Array2};
+use pulse_core::Matrix;
+use pulse_core::ports::Scores;
+use pulse_core::use_case::ForestSettings;
+use pulse_forest::{ForestParams, IsolationForest};
+
+use crate::columns::select;
+use crate::error::ScoringError;
+use crate::info::{ColumnInfo, ModelInfo};
+use crate::scaling::Scaling;
+use crate::{threshold, version};
+
+/// A trained model. It never changes.
+#[derive(Debug)]
+pub struct Model {
+    version: Arc<str>,
+    columns: Vec<String>,
+    scaling: Scaling,
+    forest: IsolationForest,
+    threshold: f64,
+    info: ModelInfo,
+}
+
+impl Model {
+    /// Trains a model on `rows`, whose columns are `all_columns`; it sees those that `settings` names.
+    ///
+    /// Without a fixed threshold, it takes the lowest one that at most the expected rate of the training rows reaches.
+    ///
+    /// # Errors
+    /// When the settings name columns that there are none of, or there are no rows.
+    pub fn train(rows: &Matrix, all_columns: &[String], settings: &ForestSettings) -> Result<Self, ScoringError> {
+        if rows.width() != all_columns.len() {
+            return Err(ScoringError::Width { rows: rows.width(), columns: all_columns.len() });
+        }
+        let selected = select(all_columns, settings.features.as_deref())?;
+        if rows.is_empty() {
+            return Err(ScoringError::NoRows);
+        }
+        let columns: Vec<String> = selected.iter().map(|&index| all_columns[index].clone()).collect();
+        let rows = rows.select(&selected);
+        let version = version::version(settings, &columns, &rows);
+        let training = to_array(&rows);
+        let scaling = Scaling::fit(&training)?;
+        let scaled = scaling.apply(training);
+        let params =
+            ForestParams::default().trees(settings.trees).sample_size(settings.sample_size).seed(settings.seed);
+        let dataset = Dataset::new(scaled, Array1::from_elem(rows.rows(), ()));
+        let forest: IsolationForest = params.fit(&dataset)?;
+        let mut scores = forest.score_rows(dataset.records.view()).to_vec();
+        scores.sort_by(f64::total_cmp);
+        let threshold = settings.threshold.unwrap_or_else(|| threshold::for_rate(&scores, settings.expected_rate));
+        let info = ModelInfo {
+            version: version.clone(),
+            columns: column_infos(&columns, &scaling),
+            trained_rows: rows.rows(),
+            trees: forest.trees(),
+            sample_size: forest.sample_size(),
+            seed: settings.seed,
+            threshold,
+            expected_rate: settings.threshold.is_none().then_some(settings.expected_rate),
+            score_quantiles: threshold::quantiles(&scores),
+        };
+        Ok(Self { version: version.into(), columns, scaling, forest, threshold, info })
+    }
+
+    /// Fingerprint of settings, columns and training rows: 16 hexadecimal digits.
+    #[must_use]
+    pub fn version(&self) -> &Arc<str> {
+        &self.version
+    }
+
+    /// The columns that it sees, in its order.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The score from which a row is an anomaly.
+    #[must_use]
+    pub fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
+    /// Number of rows that it was trained on.
+    #[must_use]
+    pub fn trained_rows(&self) -> usize {
+        self.info.trained_rows
+    }
+
+    /// What can be told about it.
+    #[must_use]
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Scores `rows`, whose columns are the model's, and explains those that reach the threshold.
+    ///
+    /// # Panics
+    /// When `rows` are not as wide as the model; [`LocalScorer`](crate::LocalScorer) answers an error instead.
+    #[must_use]
+    pub fn score(&self, rows: &Matrix) -> Scores {
+        assert_eq!(rows.width(), self.columns.len(), "rows must have one value per column of the model");
+        let scaled = self.scaling.apply(to_array(rows));
+        let scores = self.forest.score_rows(scaled.view()).to_vec();
+        let reached = scores.iter().enumerate().filter(|(_, score)| **score >= self.threshold);
+        let explain = |index: usize| self.forest.contributions(&scaled.row(index).to_vec());
+        Scores {
+            model_version: Arc::clone(&self.version),
+            threshold: self.threshold,
+            contributions: reached.map(|(index, _)| (index, explain(index))).collect(),
+            scores,
+        }
+    }
+
+    /// The share of each column in how unusual `row` is; they sum to 1.
+    ///
+    /// # Panics
+    /// When `row` is not as wide as the model.
+    #[must_use]
+    pub fn explain(&self, row: &[f64]) -> Vec<f64> {
+        assert_eq!(row.len(), self.columns.len(), "a row must have one value per column of the model");
+        let row = Array2::from_shape_fn((1, row.len()), |(_, column)| row[column]);
+        self.forest.contributions(&self.scaling.apply(row).into_raw_vec_and_offset().0)
+    }
+}
+
+fn to_array(rows: &Matrix) -> Array2<f64> {
+    let width = rows.width();
+    let values = rows.as_slice();
+    Array2::from_shape_fn((rows.rows(), width), |(row, column)| values[row * width + column])
+}
+
+fn column_infos(columns: &[String], scaling: &Scaling) -> Vec<ColumnInfo> {
+    let described = columns.iter().zip(&scaling.columns);
+    described
+        .map(|(name, known)| ColumnInfo {
+            name: name.clone(),
+            mean: known.mean,
+            standard_deviation: known.standard_deviation,
+            missing: known.missing,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! The [`Committer`] of the log: outputs, state and positions in one transaction.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use pulse_core::ports::{Commit, Committer, Restored, StateRecord};
+use sqlx::Row as _;
+
+use crate::error::StoreError;
+
+use super::db::Txn;
+use super::{Shared, append, state};
+
+/// Commits for one group what came of reading one topic.
+///
+/// [`restore`](Committer::restore) raises the epoch of a partition in the file; only who raised it last may commit.
+#[derive(Debug)]
+pub struct EmbeddedCommitter {
+    shared: Arc<Shared>,
+    group: Arc<str>,
+    topic: Arc<str>,
+    state_topic: Arc<str>,
+    state_topic_id: Option<i64>,
+    /// The epoch of every partition that was restored.
+    epochs: HashMap<u32, i64>,
+}
+
+impl EmbeddedCommitter {
+    pub(super) fn new(shared: Arc<Shared>, group: &str, topic: &str, state_topic: &str) -> Self {
+        Self {
+            shared,
+            group: Arc::from(group),
+            topic: Arc::from(topic),
+            state_topic: Arc::from(state_topic),
+            state_topic_id: None,
+            epochs: HashMap::new(),
+        }
+    }
+
+    /// Raises the epoch of `partition`; gives it, with the committed offset and the id of the state topic.
+    async fn take_over(&self, txn: &mut Txn<'_>, partition: u32) -> Result<(i64, Option<i64>, i64), StoreError> {
+        let sql = "INSERT INTO positions (group_name, topic, partition, epoch) VALUES (?, ?, ?, 1) \
+                   ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch, next_offset";
+        let query = sqlx::query(sql).bind(&*self.group).bind(&*self.topic).bind(partition);
+        let row = query.fetch_one(txn.conn()).await.map_err(|source| txn.error(source))?;
+        let id = state::topic_id(txn, &self.state_topic).await?;
+        Ok((row.get(0), row.get(1), id))
+    }
+
+    async fn write(&self, txn: &mut Txn<'_>, prepared: Changes) -> Result<append::Appended, StoreError> {
+        self.advance(txn, &prepared.positions).await?;
+        let appended = append::write(&self.shared, txn, prepared.outputs).await?;
+        if let Some(id) = self.state_topic_id {
+            state::write(txn, id, prepared.state).await?;
+        }
+        Ok(appended)
+    }
+
+    /// Moves the positions, or says why not.
+    async fn advance(&self, txn: &mut Txn<'_>, positions: &BTreeMap<u32, (u64, i64)>) -> Result<(), StoreError> {
+        let rows: Vec<[i64; 3]> = positions
+            .iter()
+            .map(|(&partition, &(next, epoch))| [i64::from(partition), next.cast_signed(), epoch])
+            .collect();
+        let sql = "UPDATE positions SET next_offset = n.value ->> 1 FROM json_each(?) AS n \
+                   WHERE group_name = ? AND topic = ? AND partition = n.value ->> 0 AND epoch = n.value ->> 2 \
+                   AND coalesce(next_offset, 0) <= n.value ->> 1";
+        let query = sqlx::query(sql).bind(format!("{rows:?}")).bind(&*self.group).bind(&*self.topic);
+        let moved = query.execute(txn.conn()).await.map_err(|source| txn.error(source))?;
+        if moved.rows_affected() == rows.len() as u64 {
+            return Ok(());
+        }
+        let sql = "SELECT partition, epoch, coalesce(next_offset, 0) FROM positions WHERE group_name = ? AND topic = ?";
+        let query = sqlx::query(sql).bind(&*self.group).bind(&*self.topic);
+        let standing = query.fetch_all(txn.conn()).await.map_err(|source| txn.error(source))?;
+        for row in standing {
+            let committed = row.get::<i64, _>(2).cast_unsigned();
+            match positions.get(&row.get(0)) {
+                Some(&(wanted, epoch)) if epoch == row.get::<i64, _>(1) && wanted < committed => {
+                    return Err(self.backwards(row.get(0), committed, wanted));
+                }
+                _ => {}
+            }
+        }
+        Err(StoreError::Fenced { group: self.group.to_string(), topic: self.topic.to_string() })
+    }
+
+    fn backwards(&self, partition: u32, committed: u64, wanted: u64) -> StoreError {
+        let (group, topic) = (self.group.to_string(), self.topic.to_string());
+        StoreError::Backwards { group, topic, partition, committed, wanted }
+    }
+
+    /// Sorts `commits` by where they go.
+    async fn prepare(&self, commits: Vec<Commit>) -> Result<Changes, StoreError> {
+        let mut positions: BTreeMap<u32, (u64, i64)> = BTreeMap::new();
+        let mut outputs = Vec::new();
+        let mut state = Vec::new();
+        for commit in commits {
+            let partition = commit.partition;
+            let Some(&epoch) = self.epochs.get(&partition) else {
+                let (group, topic) = (self.group.to_string(), self.topic.to_string());
+                return Err(StoreError::NotRestored { group, topic, partition });
+            };
+            let (next, _) = positions.entry(partition).or_insert((commit.next_offset, epoch));
+            if commit.next_offset < *next {
+                return Err(self.backwards(partition, *next, commit.next_offset));
+            }
+            *next = commit.next_offset;
+            outputs.extend(commit.outputs);
+            state.extend(commit.state.into_iter().map(|record| (partition, record)));
+        }
+        let outputs = append::prepare(&self.shared, outputs).await?;
+        Ok(Changes { positions, outputs, state })
+    }
+}
+
+/// What a call of `commit` changes.
+#[derive(Debug)]
+struct Changes {
+    /// Next offset and epoch of each partition.
+    positions: BTreeMap<u32, (u64, i64)>,
+    outputs: append::Prepared,
+    state: Vec<(u32, StateRecord)>,
+}
+
+impl Committer for EmbeddedCommitter {
+    type Error = StoreError;
+
+    async fn restore(&mut self, partition: u32) -> Result<Restored, StoreError> {
+        self.shared.topics.get(&self.shared.db, &self.topic).await?.partition(partition)?;
+        let mut txn = self.shared.db.begin().await?;
+        let taken = self.take_over(&mut txn, partition).await;
+        let (epoch, committed, state_topic_id) = txn.finish(taken).await?;
+        self.epochs.insert(partition, epoch);
+        self.state_topic_id = Some(state_topic_id);
+        // Nobody else can change this state any more, so it is read without holding up other writers.
+        let state = state::read(&self.shared.db, state_topic_id, partition).await?;
+        Ok(Restored { committed: committed.map(i64::cast_unsigned), state })
+    }
+
+    async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), StoreError> {
+        let changes = self.prepare(commits).await?;
+        if changes.positions.is_empty() {
+            return Ok(());
+        }
+        let mut txn = self.shared.db.begin().await?;
+        let written = self.write(&mut txn, changes).await;
+        txn.finish(written).await?.publish();
+        Ok(())
+    }
+}

@@ -1,0 +1,252 @@
+//! A processor on a real log: whatever fails on the way, its results are those of a pipeline that nothing happened to.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus::Registry;
+use pulse_core::ports::{
+    Clock, Commit, Committer, EventProducer, EventSource, Polled, Restored, Scorer, Scores, StateRecord,
+};
+use pulse_core::{Classify, ErrorClass, Headers, Matrix, NewRecord};
+use pulse_features::{Featurizer, UseCaseDir};
+use pulse_pipeline::Plan;
+use pulse_store::{EmbeddedStore, StoreError};
+use pulse_stream_processor::{Metrics, Options, Processor, Progress};
+use tokio_util::sync::CancellationToken;
+
+const CONFIG: &str = "
+name: devices
+entity: { field: device }
+features: [value]
+detectors:
+  isolation_forest: { decides: true }
+  rolling_zscore: { window: 20, min_values: 10, threshold: 3, decides: true }
+";
+const EVENTS: u64 = 5_000;
+
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+}
+
+/// Calls an anomaly whatever is above 100; if it is flaky, every third call fails.
+struct FlakyScorer {
+    columns: Vec<String>,
+    flaky: bool,
+    calls: AtomicU64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("away for a moment")]
+struct Away;
+
+impl Classify for Away {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Retry
+    }
+}
+
+impl Scorer for FlakyScorer {
+    type Error = Away;
+
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    async fn score(&self, rows: &Matrix) -> Result<Scores, Away> {
+        if self.flaky && self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
+            return Err(Away);
+        }
+        let scores: Vec<f64> = rows.iter().map(|row| if row[0] > 100.0 { 0.9 } else { 0.4 }).collect();
+        let flagged = scores.iter().enumerate().filter(|(_, score)| **score > 0.5);
+        let contributions = flagged.map(|(row, _)| (row, vec![1.0])).collect();
+        Ok(Scores { model_version: "test".into(), threshold: 0.5, scores, contributions })
+    }
+}
+
+/// Every other commit fails at first, before anything is written.
+struct FlakyCommitter<C> {
+    inner: C,
+    calls: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FlakyError {
+    #[error(transparent)]
+    Away(#[from] Away),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Classify for FlakyError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Away(away) => away.class(),
+            Self::Store(error) => error.class(),
+        }
+    }
+}
+
+impl<C: Committer<Error = StoreError>> Committer for FlakyCommitter<C> {
+    type Error = FlakyError;
+
+    async fn restore(&mut self, partition: u32) -> Result<Restored, FlakyError> {
+        Ok(self.inner.restore(partition).await?)
+    }
+
+    async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), FlakyError> {
+        self.calls += 1;
+        if self.calls % 2 == 1 {
+            return Err(Away.into());
+        }
+        Ok(self.inner.commit(commits).await?)
+    }
+}
+
+fn use_case(usecases: &Path) -> UseCaseDir {
+    let folder = usecases.join("devices");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("config.yaml"), CONFIG).unwrap();
+    UseCaseDir::load(usecases, "devices").unwrap()
+}
+
+fn event(i: u64) -> NewRecord {
+    let device = format!("device {}", i % 7);
+    let value = match i % 97 {
+        0 => 150.0,
+        1 => 40.0,
+        _ => 10.0 + f64::from(u8::try_from(i % 5).unwrap()),
+    };
+    let payload = if i % 501 == 500 { "{".to_owned() } else { format!(r#"{{"device":"{device}","value":{value}}}"#) };
+    NewRecord {
+        topic: "raw_events".into(),
+        partition: None,
+        timestamp: i64::try_from(i).unwrap(),
+        key: Some(device.into()),
+        payload: payload.into(),
+        headers: Headers::default(),
+    }
+}
+
+async fn store(path: &Path) -> EmbeddedStore {
+    let store = EmbeddedStore::open(path, Arc::new(FixedClock)).await.unwrap();
+    for (topic, partitions) in [("raw_events", 4), ("anomalies", 1), ("raw_events.dlq", 1)] {
+        store.create_topic(topic, partitions).await.unwrap();
+    }
+    store
+}
+
+/// Everything in a topic, in the order of what it says.
+async fn contents(store: &EmbeddedStore, topic: &str) -> Vec<String> {
+    let mut source = store.source("test", topic);
+    let mut texts = Vec::new();
+    loop {
+        match source.poll(10_000).await.unwrap() {
+            Polled::Idle => break,
+            Polled::Records(batch) => texts.extend(batch.records.iter().map(|record| {
+                let reasons = record.headers.get_str("pulse-reasons").unwrap_or_default();
+                format!("{} {reasons}", String::from_utf8_lossy(&record.payload))
+            })),
+            Polled::Assigned(_) | Polled::Revoked(_) => {}
+        }
+    }
+    texts.sort();
+    texts
+}
+
+async fn process<C: Committer>(store: &EmbeddedStore, dir: &UseCaseDir, committer: C, flaky: bool) {
+    let featurizer = Featurizer::new(dir).unwrap();
+    let columns = vec!["value".to_owned()];
+    let plan = Arc::new(Plan::new(dir, &featurizer, Some(&columns)).unwrap());
+    let progress = Arc::new(Progress::new(plan.labels()));
+    let stop = CancellationToken::new();
+    let processor = Processor {
+        source: store.source("pulse-devices", "raw_events"),
+        committer,
+        scorer: Some(Arc::new(FlakyScorer { columns, flaky, calls: AtomicU64::new(0) })),
+        plan,
+        featurizer,
+        options: Options {
+            batch_records: 100,
+            snapshot_records: 300,
+            drain: Duration::from_secs(60),
+            ..Options::default()
+        },
+        clock: Arc::new(FixedClock),
+        metrics: Metrics::new(&Registry::new()).unwrap(),
+        progress: Arc::clone(&progress),
+    };
+    let running = tokio::spawn(processor.run(stop.clone()));
+    progress.processed().wait_for(|processed| *processed >= EVENTS).await.unwrap();
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_on_the_way_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = use_case(folder.path());
+    let (calm, rough) = (store(&folder.path().join("calm.db")).await, store(&folder.path().join("rough.db")).await);
+    for store in [&calm, &rough] {
+        store.producer().append((0..EVENTS).map(event).collect()).await.unwrap();
+    }
+    process(&calm, &dir, calm.committer("pulse-devices", "raw_events", "state"), false).await;
+    let flaky = FlakyCommitter { inner: rough.committer("pulse-devices", "raw_events", "state"), calls: 0 };
+    process(&rough, &dir, flaky, true).await;
+
+    let anomalies = contents(&calm, "anomalies").await;
+    assert!(anomalies.len() > 50, "{}", anomalies.len());
+    assert_eq!(anomalies, contents(&rough, "anomalies").await);
+    let dead = contents(&calm, "raw_events.dlq").await;
+    assert_eq!(dead.len(), 9);
+    assert_eq!(dead, contents(&rough, "raw_events.dlq").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_mended_ends_the_processor() {
+    struct Fenced;
+    impl Committer for Fenced {
+        type Error = Gone;
+        async fn restore(&mut self, _: u32) -> Result<Restored, Gone> {
+            Ok(Restored { committed: None, state: Vec::<StateRecord>::new() })
+        }
+        async fn commit(&mut self, _: Vec<Commit>) -> Result<(), Gone> {
+            Err(Gone)
+        }
+    }
+    #[derive(Debug, thiserror::Error)]
+    #[error("another one has taken over")]
+    struct Gone;
+    impl Classify for Gone {
+        fn class(&self) -> ErrorClass {
+            ErrorClass::Fatal
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dir = use_case(folder.path());
+    let store = store(&folder.path().join("log.db")).await;
+    store.producer().append((0..10).map(event).collect()).await.unwrap();
+    let featurizer = Featurizer::new(&dir).unwrap();
+    let plan = Arc::new(Plan::new(&dir, &featurizer, None).unwrap());
+    let processor = Processor {
+        source: store.source("pulse-devices", "raw_events"),
+        committer: Fenced,
+        scorer: None::<Arc<FlakyScorer>>,
+        options: Options::default(),
+        clock: Arc::new(FixedClock),
+        metrics: Metrics::new(&Registry::new()).unwrap(),
+        progress: Arc::new(Progress::new(plan.labels())),
+        plan,
+        featurizer,
+    };
+    let error = processor.run(CancellationToken::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "results cannot be committed");
+}

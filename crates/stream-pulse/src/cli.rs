@@ -1,0 +1,135 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+use pulse_simulator::Pace;
+
+/// Finds anomalies in event streams while they happen.
+#[derive(Debug, Parser)]
+#[command(name = "stream-pulse", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the whole pipeline in this process, on one file.
+    Up(Box<UpArgs>),
+}
+
+/// Arguments of `up`. Each one left out is taken from the environment, the settings file or the defaults.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The use case: a folder below the use cases' folder [env: USE_CASE] [default: nyc_taxi]
+    #[arg(long, value_name = "NAME")]
+    pub use_case: Option<String>,
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE", env = "PULSE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder of the file that holds log and store; started again with the same one, the pipeline goes on where it stopped
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Events per second, or `max` for as fast as possible [default: 200]
+    #[arg(long, value_name = "N|max", value_parser = parse_rate, conflicts_with = "speed")]
+    pub rate: Option<Pace>,
+    /// Multiple of the sample's own time: 1 replays it as it happened
+    #[arg(long, value_name = "X", value_parser = parse_speed)]
+    pub speed: Option<Pace>,
+    /// Stop when this many more events were produced and judged
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub events: Option<u64>,
+    /// Stop after this time, such as 60s or 5m
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+    /// Share of the events that become labelled anomalies
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = parse_share)]
+    pub anomaly_rate: f64,
+    /// Seed of the simulator: the same seed gives the same events
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// Time of the first event instead of now, such as 2026-01-31T00:00:00Z: makes the log the same in every run
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<Timestamp>,
+    /// Print the summary as one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl UpArgs {
+    /// The pace asked for.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        /// Enough to see something happen, few enough to read along.
+        const DEFAULT: Pace = Pace::PerSecond(200.0);
+        self.rate.or(self.speed).unwrap_or(DEFAULT)
+    }
+}
+
+fn parse_rate(text: &str) -> Result<Pace, String> {
+    if text == "max" {
+        return Ok(Pace::Max);
+    }
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 1e9 => Ok(Pace::PerSecond(rate)),
+        _ => Err("give a number of events per second above 0, or `max`".to_owned()),
+    }
+}
+
+fn parse_speed(text: &str) -> Result<Pace, String> {
+    match text.parse() {
+        Ok(speed) if speed > 0.0 && speed <= 1e9 => Ok(Pace::Speed(speed)),
+        _ => Err("give a number above 0: 1 is the sample's own time, 60 a minute of it in a second".to_owned()),
+    }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=0.5).contains(&share) => Ok(share),
+        _ => Err("give a share between 0 and 0.5, such as 0.01".to_owned()),
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration: Option<SignedDuration> = text.parse().ok();
+    let positive = duration.and_then(|duration| Duration::try_from(duration).ok()).filter(|d| !d.is_zero());
+    positive.ok_or_else(|| "give a time such as 60s, 5m or 1h30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn up(args: &[&str]) -> Result<UpArgs, clap::Error> {
+        let cli = Cli::try_parse_from(["stream-pulse", "up"].iter().chain(args))?;
+        let Command::Up(args) = cli.command;
+        Ok(*args)
+    }
+
+    #[test]
+    fn arguments_are_checked() {
+        assert_eq!(up(&[]).unwrap().pace(), Pace::PerSecond(200.0));
+        assert_eq!(up(&["--rate", "max"]).unwrap().pace(), Pace::Max);
+        assert_eq!(up(&["--speed", "60"]).unwrap().pace(), Pace::Speed(60.0));
+        assert_eq!(up(&["--for", "90s"]).unwrap().duration, Some(Duration::from_secs(90)));
+        for bad in [
+            ["--rate", "0"],
+            ["--rate", "fast"],
+            ["--speed", "-1"],
+            ["--events", "0"],
+            ["--for", "0s"],
+            ["--for", "-5s"],
+            ["--for", "soon"],
+            ["--anomaly-rate", "0.6"],
+            ["--start", "yesterday"],
+        ] {
+            assert!(up(&bad).is_err(), "{bad:?}");
+        }
+        assert!(up(&["--rate", "5", "--speed", "5"]).is_err());
+    }
+}

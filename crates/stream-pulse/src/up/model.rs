@@ -1,0 +1,18 @@
+//! The model: trained from the use case's sample at every start, the same one as long as sample and settings are.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use pulse_features::UseCaseDir;
+use pulse_ml_service::{ModelSlot, train_from_sample};
+use pulse_scoring::Model;
+
+/// Trains the model, where the use case has a forest; `slot` shows the way to it.
+pub(super) async fn train(dir: &Arc<UseCaseDir>, slot: &ModelSlot) -> anyhow::Result<Option<Arc<Model>>> {
+    if dir.use_case.detectors.forest.is_none() {
+        return Ok(None);
+    }
+    let (dir, slot) = (Arc::clone(dir), slot.clone());
+    let trained = tokio::task::spawn_blocking(move || train_from_sample(&dir, &slot)).await;
+    Ok(Some(trained.context("training panicked")?.context("the model cannot be trained")?))
+}

@@ -1,0 +1,71 @@
+//! `docs/specs/telemetry.md` lists what is really exported, no more and no less.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::http::get;
+use crate::process::{Up, up};
+
+/// A metric's type and the names of its labels.
+type Exported = BTreeMap<String, (String, BTreeSet<String>)>;
+
+fn exported(text: &str) -> Exported {
+    let mut metrics = Exported::new();
+    for line in text.lines() {
+        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            metrics.insert(name.to_owned(), (kind.to_owned(), BTreeSet::new()));
+        } else if !line.starts_with('#') {
+            let Some((series, _)) = line.rsplit_once(' ') else { continue };
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+            let name = if metrics.contains_key(name) { name } else { base.unwrap_or(name) };
+            let names = labels.split("\",").filter_map(|label| label.split_once("=\"")).map(|(label, _)| label);
+            let entry = metrics.get_mut(name).unwrap_or_else(|| panic!("{line} has no type"));
+            entry.1.extend(names.filter(|label| *label != "le").map(str::to_owned));
+        }
+    }
+    metrics
+}
+
+/// The rows of the tables: `name | type | labels | unit | meaning`.
+fn documented() -> Exported {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/specs/telemetry.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `pulse_"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let bare = |cell: &str| cell.replace('`', "");
+        let labels = bare(cells[2])
+            .split(',')
+            .map(str::trim)
+            .filter(|label| !label.is_empty() && *label != "–")
+            .map(str::to_owned)
+            .collect();
+        (bare(cells[0]), (bare(cells[1]), labels))
+    })
+    .collect()
+}
+
+#[test]
+fn the_table_is_what_is_exported() {
+    let data = tempfile::tempdir().unwrap();
+    let mut up = Up::start(&mut up(data.path(), &["--rate", "1000"]));
+    up.wait_for("is running");
+    let services =
+        ["dashboard", "API docs", "metrics of the processor", "metrics of the writer", "metrics of the simulator"];
+    let bases: Vec<String> = services.iter().map(|what| up.address(what)).collect();
+    // One request of every kind, so that series that come with a request are there.
+    get(&format!("{}/api/summary", bases[0]));
+    get(&format!("{}/health", bases[1]));
+    let mut all = Exported::new();
+    for base in &bases {
+        all.extend(exported(&get(&format!("{base}/metrics")).body));
+    }
+    let documented = documented();
+    for (name, metric) in &all {
+        assert_eq!(documented.get(name), Some(metric), "{name} is exported otherwise than documented");
+    }
+    for name in documented.keys() {
+        assert!(all.contains_key(name), "{name} is documented, but not exported");
+    }
+}

@@ -1,0 +1,236 @@
+//! What every [`EventProducer`] and [`EventSource`](pulse_core::ports::EventSource) keep.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use pulse_core::ports::{EventProducer, EventSource, Polled};
+use pulse_core::{Classify, ErrorClass, Headers, NewRecord, RecordBatch, partition_of};
+
+use super::{LogBackend, assigned, read};
+use crate::samples::{keyed, record};
+
+const TOPIC: &str = "events";
+
+/// The payloads of each partition, in order.
+fn payloads(batches: &[RecordBatch]) -> BTreeMap<u32, Vec<String>> {
+    let mut found: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for batch in batches {
+        let texts = batch.records.iter().map(|record| String::from_utf8_lossy(&record.payload).into_owned());
+        found.entry(batch.partition).or_default().extend(texts);
+    }
+    found
+}
+
+/// Each partition hands out what was appended, in that order, with offsets 0, 1, 2, …, however small the polls.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn order_is_kept_and_offsets_are_dense<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 3).await?;
+    let mut producer = backend.producer();
+    let mut expected: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for call in 0..7_u32 {
+        let texts = (0..50_u32).map(|i| ((call + i) % 3, format!("{call}-{i}")));
+        let records = texts.clone().map(|(partition, text)| record(TOPIC, partition, &text)).collect();
+        producer.append(records).await?;
+        texts.for_each(|(partition, text)| expected.entry(partition).or_default().push(text));
+    }
+    let mut source = backend.source("readers", TOPIC);
+    assert_eq!(assigned(&mut source).await?, [0, 1, 2]);
+    let batches = read(&mut source, 350, 13).await?;
+    assert_eq!(payloads(&batches), expected);
+    for partition in 0..3 {
+        let of_partition = batches.iter().filter(|batch| batch.partition == partition);
+        let offsets: Vec<u64> = of_partition.flat_map(|batch| batch.records.iter().map(|r| r.offset)).collect();
+        assert!(offsets.iter().copied().eq(0..offsets.len() as u64), "{offsets:?}");
+    }
+    assert!(matches!(source.poll(10).await?, Polled::Idle));
+    Ok(())
+}
+
+/// A key goes to the partition that Kafka's partitioner gives it; no record without key is lost.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn keys_choose_partitions_as_kafka_does<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 12).await?;
+    let mut records: Vec<NewRecord> = (0..100).map(|i| keyed(TOPIC, &format!("Zone {i}"), "{}")).collect();
+    records.extend((0..24).map(|_| NewRecord { partition: None, ..record(TOPIC, 0, "{}") }));
+    backend.producer().append(records).await?;
+    let mut source = backend.source("readers", TOPIC);
+    for batch in read(&mut source, 124, 1000).await? {
+        for key in batch.records.iter().filter_map(|record| record.key.as_ref()) {
+            assert_eq!(partition_of(key, 12), batch.partition);
+        }
+    }
+    Ok(())
+}
+
+/// Timestamp, key, payload and headers come back as they went in.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn everything_of_a_record_is_kept<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 1).await?;
+    let headers = Headers::new([("pulse-label", b"x".as_slice()), ("empty", b""), ("bytes", &[0, 255])]);
+    let sent: Vec<NewRecord> = [(0, None), (1_780_000_000_123, Some(&b"\x00\xff"[..])), (7, Some(b""))]
+        .into_iter()
+        .map(|(timestamp, key)| NewRecord {
+            timestamp,
+            key: key.map(Bytes::from_static),
+            headers: headers.clone(),
+            ..record(TOPIC, 0, "{\"a\": 1}")
+        })
+        .collect();
+    backend.producer().append(sent.clone()).await?;
+    let batches = read(&mut backend.source("readers", TOPIC), 3, 10).await?;
+    let got = batches.iter().flat_map(|batch| &batch.records);
+    for (sent, got) in sent.iter().zip(got) {
+        assert_eq!((sent.timestamp, &sent.key, &sent.payload), (got.timestamp, &got.key, &got.payload));
+        assert!(sent.headers.iter().eq(got.headers.iter()));
+    }
+    Ok(())
+}
+
+/// Payloads of no bytes and of a mebibyte pass, in order.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn empty_and_large_payloads_pass<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 1).await?;
+    let large: Bytes = (0..1_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let sent = [Bytes::new(), large.clone(), Bytes::new(), large, Bytes::from_static(b"end")];
+    let records = sent.iter().map(|payload| NewRecord { payload: payload.clone(), ..record(TOPIC, 0, "") });
+    backend.producer().append(records.collect()).await?;
+    let batches = read(&mut backend.source("readers", TOPIC), 5, 2).await?;
+    let got = batches.iter().flat_map(|batch| batch.records.iter().map(|record| record.payload.clone()));
+    assert!(got.eq(sent));
+    Ok(())
+}
+
+/// `last_records` gives the last record of each partition that has one.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn last_records_are_the_last<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 3).await?;
+    let mut producer = backend.producer();
+    assert!(producer.last_records(TOPIC).await?.is_empty());
+    producer.append(vec![record(TOPIC, 0, "a"), record(TOPIC, 2, "b"), record(TOPIC, 0, "c")]).await?;
+    producer.append(vec![record(TOPIC, 0, "d")]).await?;
+    let mut last: Vec<_> = producer.last_records(TOPIC).await?.into_iter().map(|r| (r.offset, r.payload)).collect();
+    last.sort();
+    assert_eq!(last, [(0, Bytes::from("b")), (2, Bytes::from("d"))]);
+    Ok(())
+}
+
+/// After a seek, reading goes on exactly there: inside a batch, at the end, and back at the beginning.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn a_seek_resumes_anywhere<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 1).await?;
+    let mut producer = backend.producer();
+    for call in 0..4 {
+        let records = (0..25).map(|i| record(TOPIC, 0, &(call * 25 + i).to_string()));
+        producer.append(records.collect()).await?;
+    }
+    let mut source = backend.source("readers", TOPIC);
+    assigned(&mut source).await?;
+    for start in [0_u64, 1, 24, 25, 26, 60, 99, 3] {
+        source.seek(0, start).await?;
+        let left = usize::try_from(100 - start)?;
+        let batches = read(&mut source, left, 10).await?;
+        let offsets = batches.iter().flat_map(|batch| batch.records.iter().map(|r| r.offset));
+        assert!(offsets.eq(start..100), "from {start}");
+        let texts = batches.iter().flat_map(|batch| batch.records.iter().map(|r| r.payload.clone()));
+        assert!(texts.eq((start..100).map(|i| Bytes::from(i.to_string()))), "from {start}");
+    }
+    source.seek(0, 100).await?;
+    assert!(matches!(source.poll(10).await?, Polled::Idle));
+    producer.append(vec![record(TOPIC, 0, "new")]).await?;
+    let batches = read(&mut source, 1, 10).await?;
+    assert_eq!((batches[0].records[0].offset, batches[0].lag()), (100, 0));
+    Ok(())
+}
+
+/// A reader at the end gets what is appended later.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn a_waiting_reader_is_woken<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 2).await?;
+    let mut source = backend.source("readers", TOPIC);
+    assigned(&mut source).await?;
+    let mut producer = backend.producer();
+    for i in 0..20_u32 {
+        assert!(matches!(source.poll(10).await?, Polled::Idle));
+        producer.append(vec![record(TOPIC, i % 2, &i.to_string())]).await?;
+        let batches = read(&mut source, 1, 10).await?;
+        assert_eq!(batches[0].records[0].payload, i.to_string());
+    }
+    Ok(())
+}
+
+/// Two members never both keep a partition.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn a_newer_member_takes_over<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 1).await?;
+    let mut old = backend.source("readers", TOPIC);
+    assert_eq!(assigned(&mut old).await?, [0]);
+    let mut new = backend.source("readers", TOPIC);
+    let mut other = backend.source("others", TOPIC);
+    assert_eq!(assigned(&mut new).await?, [0]);
+    assert_eq!(assigned(&mut other).await?, [0]);
+    for _ in 0..200 {
+        match old.poll(10).await? {
+            Polled::Revoked(partitions) => {
+                assert_eq!(partitions, [0]);
+                assert!(matches!(new.poll(10).await?, Polled::Idle));
+                assert!(matches!(other.poll(10).await?, Polled::Idle));
+                return Ok(());
+            }
+            Polled::Idle => {}
+            found => anyhow::bail!("expected a revocation, not {found:?}"),
+        }
+    }
+    anyhow::bail!("the older member was never told")
+}
+
+/// A restart loses nothing that was appended, and goes on with the next offset.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn what_was_appended_outlives_a_restart<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 1).await?;
+    backend.producer().append(vec![record(TOPIC, 0, "a"), record(TOPIC, 0, "b")]).await?;
+    let backend = backend.reopen().await?;
+    backend.create_topic(TOPIC, 1).await.context("a topic that exists may be made again")?;
+    backend.producer().append(vec![record(TOPIC, 0, "c")]).await?;
+    let batches = read(&mut backend.source("readers", TOPIC), 3, 10).await?;
+    let got = batches.iter().flat_map(|batch| batch.records.iter().map(|r| (r.offset, r.payload.clone())));
+    assert!(got.eq([(0, Bytes::from("a")), (1, Bytes::from("b")), (2, Bytes::from("c"))]));
+    Ok(())
+}
+
+/// What goes to a topic that does not exist is refused, all of it, by an error that names the topic.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn unknown_topics_are_named<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 1).await?;
+    let mut producer = backend.producer();
+    let refused = producer.append(vec![record(TOPIC, 0, "a"), record("nowhere", 0, "b")]).await;
+    let error = refused.err().context("an unknown topic was accepted")?;
+    ensure!(error.to_string().contains("nowhere"), "{error} does not name the topic");
+    assert_ne!(error.class(), ErrorClass::Retry);
+    assert!(producer.last_records(TOPIC).await?.is_empty());
+    let topic: Arc<str> = Arc::from(TOPIC);
+    let misplaced = NewRecord { topic, partition: Some(1), ..record(TOPIC, 0, "c") };
+    assert!(producer.append(vec![misplaced]).await.is_err(), "partition 1 of 1 was accepted");
+    Ok(())
+}

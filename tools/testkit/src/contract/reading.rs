@@ -1,0 +1,62 @@
+//! Reading from a source until enough is there.
+
+use anyhow::{Context as _, bail, ensure};
+use pulse_core::RecordBatch;
+use pulse_core::ports::{EventSource, Polled};
+
+/// Polls that may come back idle in a row before reading gives up: some seconds for every backend.
+const PATIENCE: u32 = 200;
+
+/// Polls until partitions are assigned.
+///
+/// # Errors
+/// When something else comes first, or nothing.
+pub async fn assigned<S: EventSource>(source: &mut S) -> anyhow::Result<Vec<u32>> {
+    for _ in 0..PATIENCE {
+        match source.poll(1).await.context("polling")? {
+            Polled::Assigned(partitions) => return Ok(partitions),
+            Polled::Idle => {}
+            other => bail!("expected an assignment, not {other:?}"),
+        }
+    }
+    bail!("no partitions were assigned")
+}
+
+/// Polls until `count` records came, at most `max_records` at once, and checks what holds of every batch.
+///
+/// # Errors
+/// When they do not come, or a batch breaks a rule.
+pub async fn read<S: EventSource>(
+    source: &mut S,
+    count: usize,
+    max_records: usize,
+) -> anyhow::Result<Vec<RecordBatch>> {
+    let mut batches: Vec<RecordBatch> = Vec::new();
+    let (mut found, mut idle) = (0, 0);
+    while found < count {
+        match source.poll(max_records).await.context("polling")? {
+            Polled::Records(batch) => {
+                check(&batch, max_records)?;
+                found += batch.records.len();
+                idle = 0;
+                batches.push(batch);
+            }
+            Polled::Idle if idle < PATIENCE => idle += 1,
+            Polled::Idle => bail!("only {found} of {count} records came"),
+            Polled::Assigned(_) => {}
+            Polled::Revoked(partitions) => bail!("{partitions:?} were revoked"),
+        }
+    }
+    ensure!(found == count, "{found} records came instead of {count}");
+    Ok(batches)
+}
+
+fn check(batch: &RecordBatch, max_records: usize) -> anyhow::Result<()> {
+    ensure!(batch.records.len() <= max_records, "{} records are more than {max_records}", batch.records.len());
+    ensure!(batch.records.is_sorted_by(|a, b| a.offset < b.offset), "offsets must rise");
+    if let Some(last) = batch.records.last() {
+        ensure!(batch.next_offset > last.offset, "the next offset must lie behind the last record");
+    }
+    ensure!(batch.next_offset <= batch.high_watermark, "nothing can be read beyond the end");
+    Ok(())
+}

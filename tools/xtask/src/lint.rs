@@ -1,0 +1,84 @@
+//! `cargo xtask lint`: every check that is not a test. Our own tidy rules are tests, in `tests/tidy`.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use crate::step;
+
+/// How long the database of security advisories may take to come.
+const ADVISORIES_TIMEOUT: Duration = Duration::from_secs(60);
+
+const DENY: &str = "cargo deny";
+
+/// Runs every check, and then says which failed.
+///
+/// # Errors
+/// When a check cannot be started.
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    let mut failed = Vec::new();
+    let mut skipped = Vec::new();
+    let mut check = |title: &'static str, command: &mut std::process::Command| -> anyhow::Result<()> {
+        if !step::run(title, command)? {
+            failed.push(title);
+        }
+        Ok(())
+    };
+    check("format", &mut step::cargo(&["fmt", "--all", "--check"]))?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"];
+    check("clippy", &mut step::cargo(&clippy))?;
+    let doc = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
+    check("documentation", step::cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    if step::has_cargo_command("deny") {
+        check(
+            DENY,
+            &mut step::cargo(&[
+                "deny",
+                "--all-features",
+                "--locked",
+                "check",
+                "--hide-inclusion-graph",
+                "licenses",
+                "bans",
+                "sources",
+            ]),
+        )?;
+        if fetch_advisories()? {
+            let advisories = ["deny", "--all-features", "--locked", "check", "--disable-fetch", "advisories"];
+            check("advisories", &mut step::cargo(&advisories))?;
+        } else {
+            skipped.push("advisories: their database cannot be reached from this machine".to_owned());
+        }
+    } else {
+        skipped.push(format!("{DENY}: it is not installed (cargo install --locked cargo-deny)"));
+    }
+
+    println!();
+    for what in &skipped {
+        println!("NOT RUN: {what}");
+    }
+    if failed.is_empty() {
+        println!("lint: ok");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("lint: {} failed", failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+/// Fetches the database of advisories. Without a network that may hang, so that there is a limit.
+fn fetch_advisories() -> anyhow::Result<bool> {
+    let mut command = step::cargo(&["deny", "--locked", "fetch", "db"]);
+    println!("── advisories: {}", step::line(&command));
+    let mut child = command.spawn().context("cannot start cargo deny")?;
+    let started = Instant::now();
+    while started.elapsed() < ADVISORIES_TIMEOUT {
+        if let Some(status) = child.try_wait().context("cannot wait for cargo deny")? {
+            return Ok(status.success());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    child.kill().context("cannot stop cargo deny")?;
+    child.wait().context("cannot wait for cargo deny")?;
+    Ok(false)
+}

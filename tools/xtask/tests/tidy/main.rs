@@ -1,0 +1,10 @@
+//! The house rules that neither the compiler nor clippy knows.
+
+#![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the test, as it should")]
+
+mod architecture;
+mod dependencies;
+mod errors;
+mod files;
+mod telemetry;
+mod workspace;
