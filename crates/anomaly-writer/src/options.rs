@@ -27,7 +27,7 @@ impl Default for WriterOptions {
         Self {
             topic: Arc::from(TOPIC_ANOMALIES),
             batch_records: 2000,
-            linger: Duration::from_millis(5),
+            linger: Duration::from_millis(10),
             first_pause: Duration::from_millis(50),
             longest_pause: Duration::from_secs(5),
             drain: Duration::from_secs(10),

@@ -57,13 +57,13 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The severity for an excess in `[0, 1]`: how much of the way from the threshold to the largest possible score
-    /// was covered. From 0.25 on it is high, from 0.5 on critical.
+    /// The severity for an excess in `[0, 1]`: how much of the way from the threshold to the highest score to be expected
+    /// was covered. From 0.5 on it is high, from 0.75 on critical.
     #[must_use]
     pub fn of_excess(excess: f64) -> Self {
-        if excess >= 0.5 {
+        if excess >= 0.75 {
             Self::Critical
-        } else if excess >= 0.25 {
+        } else if excess >= 0.5 {
             Self::High
         } else {
             Self::Warning
@@ -104,6 +104,9 @@ pub struct DetectorVerdict {
     pub score: f64,
     /// The score from which it fires.
     pub threshold: f64,
+    /// The value that the feature had; a derived one is not in the event.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub value: Option<f64>,
     /// What it expected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expected: Option<Expected>,
@@ -139,6 +142,9 @@ pub struct Anomaly {
     pub threshold: f64,
     /// Every detector that fired, the deciding one first.
     pub detectors: Vec<DetectorVerdict>,
+    /// The values that the model saw, derived ones among them; a missing value is left out.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub features: BTreeMap<String, f64>,
     /// Share of each feature in the model's score; the shares add up to 1.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub contributions: BTreeMap<String, f64>,
@@ -178,7 +184,7 @@ mod tests {
     #[test]
     fn severities_are_ordered() {
         assert_eq!(Severity::of_excess(0.0), Severity::Warning);
-        assert_eq!(Severity::of_excess(0.25), Severity::High);
+        assert_eq!(Severity::of_excess(0.5), Severity::High);
         assert_eq!(Severity::of_excess(1.0), Severity::Critical);
         assert!(Severity::Warning < Severity::Critical);
     }

@@ -104,6 +104,8 @@ pub struct Scores {
     pub model_version: Arc<str>,
     /// The score from which a row is an anomaly.
     pub threshold: f64,
+    /// The highest score of the rows that the model was trained on: how severe a score is, is measured on the way there.
+    pub highest: f64,
     /// One score for each row, in `(0, 1]`; higher is more anomalous.
     pub scores: Vec<f64>,
     /// For rows whose score reached the threshold, in rising order: the row's index and the share of each column.

@@ -45,17 +45,13 @@ fn derived_features_are_what_their_descriptions_say() {
         assert!(close && found.len() == 6, "{found:?}\n{expected:?}");
     };
     // Tip and tolls are missing: the four fields of a prediction are enough.
-    let trip = r#"{"trip_duration":1800,"trip_distance":5,"fare_amount":15.5,"total_amount":18.5}"#;
-    near(derive(trip), [10.0, 16.5 / 30.0, 30.0 / 16.5, 17.5 / 32.0, 0.0, 30.0 / 7.0]);
+    let trip = r#"{"trip_duration":1799,"trip_distance":5,"fare_amount":15.5,"total_amount":18.5}"#;
+    let tariff = 15.0 + 1799.0 / 120.0;
+    near(derive(trip), [10.0, 16.5 / tariff, tariff / 16.5, 1050.0 / 1919.0, 0.0, 1799.0 / 420.0]);
     let refund = r#"{"trip_duration":0,"trip_distance":0,"fare_amount":-10,"tip_amount":-2,"total_amount":-12}"#;
-    let minutes = 1.0 / 60.0;
-    let tariff = 2.5 + 0.5 * minutes;
-    near(derive(refund), [0.0, 1.0 / tariff, tariff, 2.0 / (2.0 + minutes), 0.0, minutes / 2.0]);
-    let freak = r#"{"trip_duration":1,"trip_distance":1000000,"fare_amount":0,"tip_amount":500,"total_amount":1}"#;
-    near(
-        derive(freak),
-        [150.0, 1.0 / (2_500_002.5 + 0.5 * minutes), 10.0, 2.0 / (2.0 + minutes), 2.0, minutes / 1_000_002.0],
-    );
+    near(derive(refund), [0.0, 0.4, 2.5, 1.0, -0.4, 0.0]);
+    let freak = r#"{"trip_duration":60,"trip_distance":1000000,"fare_amount":0,"tip_amount":500,"total_amount":1}"#;
+    near(derive(freak), [150.0, 1.0 / 2_500_003.0, 2_500_003.0, 2.0 / 3.0, 100.0, 1.0 / 1_000_002.0]);
 }
 
 #[test]

@@ -8,24 +8,26 @@ use pulse_core::{Anomaly, AnomalyId, Headers, NewRecord, RecordBatch};
 use pulse_features::Fault;
 use serde_json::value::RawValue;
 
-use crate::judge::{Event, Prepared, Verdict};
+use crate::judge::{Prepared, Verdict};
 use crate::plan::Plan;
 
 /// The `type` attribute of an anomaly as a `CloudEvent`.
 const EVENT_TYPE: &str = "io.streampulse.anomaly.v1";
 
-/// The record of an anomaly. An event that passed validation is JSON and has a time, so there always is one.
+/// The record of the anomaly that the event at `position` is. An event that passed validation is JSON and has a time, so there always is one.
 pub(crate) fn anomaly(
     prepared: &Prepared,
-    event: &Event,
+    position: usize,
     verdict: Verdict,
     scores: &Scores,
     detected_at: Timestamp,
 ) -> Option<NewRecord> {
     let (plan, batch) = (&prepared.plan, &prepared.batch);
+    let event = &prepared.events[position];
     let record = &batch.records[event.index];
-    let names = plan.forest.iter().flat_map(|forest| &forest.names);
+    let names = || plan.forest.iter().flat_map(|forest| forest.names.iter().cloned());
     let shares = verdict.contributions.and_then(|index| scores.contributions.get(index));
+    let seen = plan.forest.iter().flat_map(|_| prepared.rows.row(position).iter().copied());
     let decider = verdict.detectors.first()?;
     let anomaly = Anomaly {
         id: AnomalyId::of(&batch.topic, batch.partition, record),
@@ -39,7 +41,8 @@ pub(crate) fn anomaly(
         severity: verdict.severity,
         score: decider.score,
         threshold: decider.threshold,
-        contributions: names.cloned().zip(shares.into_iter().flat_map(|(_, shares)| shares.iter().copied())).collect(),
+        features: names().zip(seen).filter(|(_, value)| value.is_finite()).collect(),
+        contributions: names().zip(shares.into_iter().flat_map(|(_, shares)| shares.iter().copied())).collect(),
         detectors: verdict.detectors,
         event: raw_json(&record.payload)?,
         config_version: plan.config_version.clone(),

@@ -34,6 +34,8 @@ pub(crate) struct Fired {
     pub(crate) event: usize,
     /// Index of the column among those that the rule watches.
     pub(crate) feature: usize,
+    /// Its value.
+    pub(crate) value: f64,
     /// How it deviated.
     pub(crate) deviation: Deviation,
 }
@@ -110,7 +112,7 @@ impl Prepared {
                 let fired_by = |name| u64::from(verdict.detectors.iter().any(|detector| detector.name == name));
                 outcome.counts.by_forest += fired_by(DETECTOR_FOREST);
                 outcome.counts.by_rolling += fired_by(DETECTOR_ROLLING);
-                outcome.outputs.extend(emit::anomaly(&self, event, verdict, scores, detected_at));
+                outcome.outputs.extend(emit::anomaly(&self, position, verdict, scores, detected_at));
             }
         }
         outcome.outputs.extend(dead.map(|(index, faults)| emit::dead_letter(&self.plan, &self.batch, *index, faults)));
@@ -131,15 +133,15 @@ impl Prepared {
         if let (Some(forest), Some(&score)) = (&self.plan.forest, scores.scores.get(position))
             && score >= scores.threshold
         {
-            let excess = (score - scores.threshold) / (1.0 - scores.threshold).max(f64::EPSILON);
+            let excess = (score - scores.threshold) / (scores.highest - scores.threshold).max(f64::EPSILON);
             found.push((forest.decides, excess, forest_verdict(score, scores)));
         }
         if let Some(rolling) = &self.plan.rolling {
-            for Fired { feature, deviation, .. } in fired {
+            for Fired { feature, value, deviation, .. } in fired {
                 let threshold = rolling.rule.threshold();
                 let excess = 1.0 - threshold / deviation.score.max(threshold);
                 let name = rolling.columns[*feature].1.clone();
-                found.push((rolling.decides, excess, rolling_verdict(name, deviation, threshold)));
+                found.push((rolling.decides, excess, rolling_verdict(name, *value, deviation, threshold)));
             }
         }
         // A stable sort: ties stay in the order of the configuration.
@@ -168,18 +170,20 @@ fn forest_verdict(score: f64, scores: &Scores) -> DetectorVerdict {
         feature: None,
         score,
         threshold: scores.threshold,
+        value: None,
         expected: None,
         model_version: Some(scores.model_version.to_string()),
     }
 }
 
-fn rolling_verdict(feature: String, deviation: &Deviation, threshold: f64) -> DetectorVerdict {
+fn rolling_verdict(feature: String, value: f64, deviation: &Deviation, threshold: f64) -> DetectorVerdict {
     let reach = threshold * deviation.sd;
     DetectorVerdict {
         name: DETECTOR_ROLLING.to_owned(),
         feature: Some(feature),
         score: deviation.score,
         threshold,
+        value: Some(value),
         expected: Some(Expected {
             value: deviation.mean,
             // JSON has no infinity.

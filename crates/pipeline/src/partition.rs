@@ -132,7 +132,7 @@ impl PartitionPipeline {
                 let Some(deviation) = rolling.rule.observe(window, value) else { continue };
                 event.rolling_score = event.rolling_score.max(deviation.score);
                 if rolling.rule.fires(&deviation) {
-                    prepared.fired.push(Fired { event: position, feature, deviation });
+                    prepared.fired.push(Fired { event: position, feature, value, deviation });
                 }
             }
         }
@@ -159,8 +159,8 @@ fn admit<'r>(plan: &Plan, featurizer: &mut Featurizer, record: &'r Record, row: 
         (Err(fault), _) => return Admission::DeadLetter(vec![fault]),
     };
     let time = decoded.event_time.unwrap_or(record.timestamp);
-    if time > record.timestamp.saturating_add(plan.max_ahead_ms) {
-        return Admission::DeadLetter(vec![too_far_ahead(plan, record, time)]);
+    if let Some(fault) = featurizer.check_ahead(time, record.timestamp) {
+        return Admission::DeadLetter(vec![fault]);
     }
     Admission::Event { entity, time }
 }
@@ -187,19 +187,5 @@ fn wrong_key(plan: &Plan, record: &Record, entity: &str) -> Fault {
         field: "key".into(),
         value: serde_json::Value::from(key.chars().take(100).collect::<String>()).to_string(),
         message: format!("the key must be the entity, which `{field}` says is {entity:?}: key the topic by it"),
-    }
-}
-
-fn too_far_ahead(plan: &Plan, record: &Record, time: TimestampMs) -> Fault {
-    let text = jiff::Timestamp::from_millisecond(time).map_or_else(|_| time.to_string(), |time| time.to_string());
-    let ahead = time.saturating_sub(record.timestamp);
-    Fault {
-        field: plan.timestamp_field.clone().unwrap_or_else(|| "timestamp".into()),
-        value: format!("{text:?}"),
-        message: format!(
-            "it is {ahead} ms ahead of the record's timestamp, more than the {} ms allowed: mend the producer's clock, or \
-             raise timestamp.max_ahead_seconds",
-            plan.max_ahead_ms
-        ),
     }
 }

@@ -98,6 +98,7 @@ fn an_anomaly_says_why() {
     assert_eq!(anomaly.severity, Severity::Critical);
     let [detector] = anomaly.detectors.as_slice() else { panic!("{:?}", anomaly.detectors) };
     assert_eq!((detector.name.as_str(), detector.feature.as_deref()), ("rolling_zscore", Some("value")));
+    assert_eq!(detector.value, Some(100.0));
     let expected = detector.expected.unwrap();
     assert!((expected.value - 11.0).abs() < 1e-9 && expected.low > 8.0 && expected.high < 14.0, "{expected:?}");
     assert!(anomaly.event.get().contains(r#""note":"kept""#), "unknown fields are kept");
@@ -160,6 +161,7 @@ fn the_model_decides_at_its_threshold_and_explains() {
     let scores = Scores {
         model_version: "v1".into(),
         threshold: 0.6,
+        highest: 0.9,
         scores: vec![0.59, 0.6, 0.9],
         contributions: vec![(1, vec![0.25, 0.75]), (2, vec![1.0, 0.0])],
     };

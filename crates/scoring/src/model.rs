@@ -24,6 +24,7 @@ pub struct Model {
     scaling: Scaling,
     forest: IsolationForest,
     threshold: f64,
+    highest: f64,
     info: ModelInfo,
 }
 
@@ -66,7 +67,8 @@ impl Model {
             expected_rate: settings.threshold.is_none().then_some(settings.expected_rate),
             score_quantiles: threshold::quantiles(&scores),
         };
-        Ok(Self { version: version.into(), columns, scaling, forest, threshold, info })
+        let highest = scores.last().copied().unwrap_or(threshold);
+        Ok(Self { version: version.into(), columns, scaling, forest, threshold, highest, info })
     }
 
     /// Fingerprint of settings, columns and training rows: 16 hexadecimal digits.
@@ -113,6 +115,7 @@ impl Model {
         Scores {
             model_version: Arc::clone(&self.version),
             threshold: self.threshold,
+            highest: self.highest,
             contributions: reached.map(|(index, _)| (index, explain(index))).collect(),
             scores,
         }

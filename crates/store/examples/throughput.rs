@@ -28,6 +28,8 @@ async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(folder)?;
     let store = EmbeddedStore::open(&folder.path().join("pulse.db"), Arc::new(FixedClock::default())).await?;
     append(&store, events).await?;
+    let size = std::fs::metadata(folder.path().join("pulse.db"))?.len();
+    println!("file with the events: about {} bytes per event", size / events);
     for max_records in [4096, 512] {
         read(&store, events, max_records).await?;
     }

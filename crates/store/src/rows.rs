@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 #[derive(Serialize)]
 struct RestRef<'a> {
     detectors: &'a [DetectorVerdict],
+    features: &'a BTreeMap<String, f64>,
     contributions: &'a BTreeMap<String, f64>,
     event: &'a RawValue,
     config_version: &'a str,
@@ -21,6 +22,7 @@ struct RestRef<'a> {
 #[derive(Deserialize)]
 struct Rest {
     detectors: Vec<DetectorVerdict>,
+    features: BTreeMap<String, f64>,
     contributions: BTreeMap<String, f64>,
     event: Box<RawValue>,
     config_version: String,
@@ -78,6 +80,7 @@ impl Columns {
         }
         let rest = RestRef {
             detectors: &anomaly.detectors,
+            features: &anomaly.features,
             contributions: &anomaly.contributions,
             event: &anomaly.event,
             config_version: &anomaly.config_version,
@@ -116,6 +119,7 @@ impl Columns {
             score: self.score,
             threshold: self.threshold,
             detectors: rest.detectors,
+            features: rest.features,
             contributions: rest.contributions,
             event: rest.event,
             config_version: rest.config_version,

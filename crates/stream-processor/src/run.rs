@@ -209,6 +209,7 @@ impl<S: EventSource> Reader<S> {
     }
 
     async fn assign(&mut self, partitions: Vec<u32>) -> Result<bool, ProcessorError> {
+        let (count, mut entities, mut to_replay) = (partitions.len(), 0, 0);
         for partition in partitions {
             let (answer, restored) = oneshot::channel();
             if self.to_committer.send(ToCommitter::Restore(partition, answer)).await.is_err() {
@@ -221,13 +222,8 @@ impl<S: EventSource> Reader<S> {
                 tracing::warn!(partition, reason, "the snapshot cannot be used: rebuilding the state by replay");
             }
             let from = restoration.replay_from.min(committed);
-            tracing::info!(
-                partition,
-                from,
-                committed,
-                entities = restoration.pipeline.entities(),
-                "partition assigned"
-            );
+            entities += restoration.pipeline.entities();
+            to_replay += committed - from;
             self.source.seek(partition, from).await.map_err(|error| ProcessorError::Read(Box::new(error)))?;
             let pipeline = Box::new(restoration.pipeline);
             if !self.tell(partition, ToWorker::Assign { partition, pipeline, emit_from: committed }).await {
@@ -235,6 +231,7 @@ impl<S: EventSource> Reader<S> {
             }
             self.assigned += 1;
         }
+        tracing::info!(partitions = count, entities, to_replay, "partitions assigned");
         self.show_assigned();
         Ok(true)
     }

@@ -68,7 +68,7 @@ impl Scorer for FlakyScorer {
         let scores: Vec<f64> = rows.iter().map(|row| if row[0] > 100.0 { 0.9 } else { 0.4 }).collect();
         let flagged = scores.iter().enumerate().filter(|(_, score)| **score > 0.5);
         let contributions = flagged.map(|(row, _)| (row, vec![1.0])).collect();
-        Ok(Scores { model_version: "test".into(), threshold: 0.5, scores, contributions })
+        Ok(Scores { model_version: "test".into(), threshold: 0.5, highest: 0.9, scores, contributions })
     }
 }
 

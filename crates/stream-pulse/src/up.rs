@@ -6,6 +6,7 @@ mod status;
 mod stop;
 mod storage;
 
+use std::io::IsTerminal;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::UpArgs;
 use crate::summary::{RunFacts, UpSummary};
 use endpoints::Endpoints;
+use status::StatusLine;
 
 /// What is still running this long after a stop was asked for is aborted.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
@@ -40,7 +42,9 @@ const MAX_IN_FLIGHT: u64 = 32_768;
 pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let settings = settings(&args)?;
-    telemetry::init(settings.log().format, &settings.log().level)?;
+    let line = StatusLine::new(args.events);
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    telemetry::init_with_writer(settings.log().format, &settings.log().level, colours, line.clone())?;
     let dir = Arc::new(UseCaseDir::load(settings.usecases(), settings.use_case())?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let endpoints = Endpoints::bind(&settings).await?;
@@ -52,7 +56,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     let model = model::train(&dir, &slot).await?;
 
     let stored = Arc::new(OnceLock::new());
-    let mut run = Run { args, settings, dir, clock, store, stop, group, services, model, stored };
+    let mut run = Run { args, settings, dir, clock, store, stop, group, services, model, line, stored };
     let progress = run.start_processor()?;
     run.start_writer()?;
     run.spawn_housekeeping();
@@ -77,6 +81,7 @@ struct Run {
     group: ServiceGroup,
     services: endpoints::Services,
     model: Option<Arc<Model>>,
+    line: StatusLine,
     /// Anomalies that the writer stored, known at its end.
     stored: Arc<OnceLock<u64>>,
 }
@@ -140,7 +145,7 @@ impl Run {
         let (producer, dir) = (self.store.producer(), Arc::clone(&self.dir));
         let (services, settings) = (self.services.clone(), self.settings.clone());
         let (mut assigned, run_stop) = (progress.assigned(), self.stop.clone());
-        let ready = Arc::new(OnceLock::new());
+        let (ready, duration, line) = (Arc::new(OnceLock::new()), self.args.duration, self.line.clone());
         let became_ready = Arc::clone(&ready);
         self.group.spawn(Stage::Source, "simulator", |stop| async move {
             tokio::select! {
@@ -149,7 +154,10 @@ impl Run {
                 () = stop.cancelled() => return Ok(()),
             }
             let since = *became_ready.get_or_init(Instant::now);
-            services.ready(since - started, &settings);
+            let announcement = services.ready(since - started, &settings);
+            // Nobody listens on standard error: no reason not to run.
+            line.above(announcement.as_bytes()).unwrap_or_default();
+            tokio::spawn(stop::after(duration, run_stop.clone()));
             let simulated = simulator::run(producer, &dir, options, links, stop).await;
             run_stop.cancel();
             simulated.map(drop)
@@ -165,13 +173,13 @@ impl Run {
             anomaly_max_age: Some(retention.max_age),
         };
         tokio::spawn(storage::keep_small(self.store.clone(), policy, self.stop.clone()));
-        tokio::spawn(stop::watch(self.args.duration, self.stop.clone()));
+        tokio::spawn(stop::on_signal(self.stop.clone()));
     }
 
     /// Waits for the end, then says what the run came to.
     #[expect(clippy::print_stdout, reason = "the summary is the answer of this command")]
     async fn finish(self, progress: Arc<Progress>, started: Instant, ready: &OnceLock<Instant>) -> anyhow::Result<()> {
-        let line = tokio::spawn(status::show(Arc::clone(&progress), self.args.events, self.stop.clone()));
+        let line = tokio::spawn(status::show(self.line, Arc::clone(&progress), self.stop.clone()));
         let ended = self.group.join(STOP_DEADLINE).await;
         self.stop.cancel();
         line.await?;

@@ -87,6 +87,7 @@ pub fn anomaly(n: u64) -> Anomaly {
         feature: feature.map(str::to_owned),
         score,
         threshold,
+        value: None,
         expected: None,
         model_version: None,
     };
@@ -108,6 +109,7 @@ pub fn anomaly(n: u64) -> Anomaly {
         score,
         threshold: 0.6,
         detectors,
+        features: [("fare_amount".to_owned(), 186.2)].into(),
         contributions: [("fare_amount".to_owned(), 0.75), ("tip_amount".to_owned(), 0.25)].into(),
         event: RawValue::from_string(payload).unwrap_or_else(|_| RawValue::NULL.to_owned()),
         config_version: "00c0ffee00c0ffee".to_owned(),

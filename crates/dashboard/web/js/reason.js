@@ -14,8 +14,11 @@ export function fieldOf(event, path) {
   return value;
 }
 
-/** The value a feature had, where the event says it: a derived feature is not in the event. */
+/** The value a feature had: as a detector saw it, for a derived feature is not in the event; else as the event says. */
 export function actualOf(anomaly, feature) {
+  const seen = anomaly.features?.[feature]
+    ?? anomaly.detectors.find((verdict) => verdict.feature === feature && verdict.value !== undefined)?.value;
+  if (seen !== undefined) return seen;
   const value = fieldOf(anomaly.event, feature);
   if (typeof value === 'boolean') return Number(value);
   const asNumber = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;

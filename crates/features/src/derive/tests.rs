@@ -106,7 +106,7 @@ fn unhandled_errors_and_typing_errors_have_their_line() {
 
 #[test]
 fn reading_the_whole_event_reads_every_feature() {
-    let source = ".before = length(keys(.))\n.also = 1\nx = .\n.sum = x.distance + x.also ?? 0\n.gone = del(.paid)";
+    let source = ".before = length(keys(.))\n.also = 1\nx = .\n.sum = x.distance + x.also\n.gone = del(.paid)";
     let rows = run(source, &[r#"{"distance":2,"paid":true}"#, r#"{"distance":3,"stops":1}"#]);
     let columns = 4.0;
     assert_eq!(rows[0].as_ref().unwrap(), &[2.0 + columns, 1.0, 3.0, 1.0]);

@@ -37,7 +37,7 @@ impl EmbeddedAnomalyStore {
         rows: Vec<(String, Columns)>,
         span: &OffsetSpan,
     ) -> Result<(Applied, Vec<(String, i64)>), StoreError> {
-        if follows(txn, span).await? == Applied::AlreadyStored {
+        if advance(txn, span).await? == Applied::AlreadyStored {
             return Ok((Applied::AlreadyStored, Vec::new()));
         }
         let mut new: HashMap<String, i64> = HashMap::new();
@@ -48,10 +48,6 @@ impl EmbeddedAnomalyStore {
         }
         let id = |set: &String| self.sets.get(set).or_else(|| new.get(set)).copied().unwrap_or(0);
         insert(txn, rows.into_iter().map(|(set, columns)| (id(&set), columns)).collect()).await?;
-        let sql = "INSERT INTO writer_positions (topic, partition, next_offset) VALUES (?, ?, ?) \
-                   ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset";
-        let query = sqlx::query(sql).bind(&*span.topic).bind(span.partition).bind(span.to.cast_signed());
-        query.execute(txn.conn()).await.map_err(|source| txn.error(source))?;
         Ok((Applied::Stored, new.into_iter().collect()))
     }
 }
@@ -82,25 +78,27 @@ impl AnomalyStore for EmbeddedAnomalyStore {
     }
 }
 
-/// Whether `span` follows what is stored, or is stored.
-async fn follows(txn: &mut Txn<'_>, span: &OffsetSpan) -> Result<Applied, StoreError> {
+/// Moves the stored end of the partition to that of `span`, which must begin there, unless it is stored already.
+async fn advance(txn: &mut Txn<'_>, span: &OffsetSpan) -> Result<Applied, StoreError> {
+    let (from, to) = (span.from.cast_signed(), span.to.cast_signed());
+    let sql = "INSERT INTO writer_positions (topic, partition, next_offset) VALUES (?, ?, ?) ON CONFLICT DO UPDATE \
+               SET next_offset = excluded.next_offset WHERE next_offset = ? AND next_offset < excluded.next_offset";
+    if span.from <= span.to {
+        let query = sqlx::query(sql).bind(&*span.topic).bind(span.partition).bind(to).bind(from);
+        let moved = query.execute(txn.conn()).await.map_err(|source| txn.error(source))?;
+        if moved.rows_affected() == 1 {
+            return Ok(Applied::Stored);
+        }
+    }
     let sql = "SELECT next_offset FROM writer_positions WHERE topic = ? AND partition = ?";
     let query = sqlx::query_scalar::<_, i64>(sql).bind(&*span.topic).bind(span.partition);
-    let stored = query.fetch_optional(txn.conn()).await.map_err(|source| txn.error(source))?.map(i64::cast_unsigned);
-    let out_of_step = |stored| StoreError::OutOfStep {
-        topic: span.topic.to_string(),
-        partition: span.partition,
-        from: span.from,
-        to: span.to,
-        stored,
-    };
-    match stored {
-        _ if span.from > span.to => Err(out_of_step(stored.unwrap_or(0))),
-        None => Ok(Applied::Stored),
-        Some(stored) if span.to <= stored => Ok(Applied::AlreadyStored),
-        Some(stored) if span.from == stored => Ok(Applied::Stored),
-        Some(stored) => Err(out_of_step(stored)),
+    let stored = query.fetch_optional(txn.conn()).await.map_err(|source| txn.error(source))?;
+    let stored = stored.unwrap_or(0).cast_unsigned();
+    if span.from <= span.to && span.to <= stored {
+        return Ok(Applied::AlreadyStored);
     }
+    let topic = span.topic.to_string();
+    Err(StoreError::OutOfStep { topic, partition: span.partition, from: span.from, to: span.to, stored })
 }
 
 async fn set_id(txn: &mut Txn<'_>, names: &str) -> Result<i64, StoreError> {
@@ -121,7 +119,7 @@ async fn insert(txn: &mut Txn<'_>, rows: Vec<(i64, Columns)>) -> Result<(), Stor
             row.push_bind(c.use_case).push_bind(c.entity).push_bind(c.event_time).push_bind(c.detected_at);
             row.push_bind(c.severity).push_bind(c.score).push_bind(c.threshold).push_bind(set).push_bind(c.rest);
         });
-        query.push(" ON CONFLICT (id) DO NOTHING");
+        query.push(" ON CONFLICT (event_time, id) DO NOTHING");
         query.build().execute(txn.conn()).await.map_err(|source| txn.error(source))?;
     }
     Ok(())

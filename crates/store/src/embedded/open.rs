@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 use sqlx::sqlite::{SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Row as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
 use crate::codec::Decoder;
 use crate::error::{OpenError, StoreError};
@@ -41,7 +41,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
-        .page_size(8192)
+        .page_size(4096)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
@@ -51,7 +51,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", "-16384")
         .pragma("temp_store", "MEMORY")
         // Pages: the write-ahead log is folded in at about 16 MiB, so that a reader of it stays fast.
-        .pragma("wal_autocheckpoint", "2000")
+        .pragma("wal_autocheckpoint", "4000")
         .pragma("journal_size_limit", "67108864")
         .statement_cache_capacity(256)
         .thread_name(|_| "pulse-sqlite".to_owned())
@@ -95,7 +95,11 @@ async fn migrate(path: &Path, conn: &mut SqliteConnection) -> Result<(), OpenErr
     if found > known {
         return Err(OpenError::NewerSchema { path: path.to_owned(), found, known });
     }
-    MIGRATIONS.run_direct(None, conn, false).await.map_err(|source| migration_failed(path, source))
+    // Two processes may open a new file at the same moment: the second one waits here, and then finds nothing left to do.
+    let mut txn = conn.begin_with("BEGIN IMMEDIATE").await.map_err(|source| StoreError::of(path, source))?;
+    let migrated = MIGRATIONS.run_direct(None, &mut *txn, false).await;
+    migrated.map_err(|source| migration_failed(path, source))?;
+    txn.commit().await.map_err(|source| StoreError::of(path, source).into())
 }
 
 fn migration_failed(path: &Path, source: MigrateError) -> OpenError {

@@ -16,8 +16,14 @@ use super::Shared;
 #[cfg(test)]
 mod tests;
 
-const SELECT: &str = "SELECT sequence, id, topic, partition, \"offset\", use_case, entity, event_time, detected_at, \
-                      severity, score, threshold, rest FROM anomalies";
+const COLUMNS: &str = "SELECT sequence, id, topic, partition, \"offset\", use_case, entity, event_time, detected_at, \
+                       severity, score, threshold, rest";
+
+/// The blocks of arrival that the index of ids is made of, the latest first.
+const BLOCKS: &str = "WITH RECURSIVE blocks (block) AS (
+                        SELECT max(sequence) >> 14 FROM anomalies
+                        UNION ALL
+                        SELECT block - 1 FROM blocks WHERE block > (SELECT min(sequence) >> 14 FROM anomalies)) ";
 
 /// Reads anomalies.
 #[derive(Debug, Clone)]
@@ -98,6 +104,17 @@ impl EmbeddedQuery {
     }
 }
 
+/// The anomaly with an id. `prefix` stands before the statement.
+fn by_id(prefix: &'static str, id: &AnomalyId) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(prefix);
+    query.push(BLOCKS).push(COLUMNS);
+    // A cross join keeps its order: block by block, so that it ends with the one that has the id.
+    query.push(" FROM blocks CROSS JOIN anomalies INDEXED BY anomalies_id ON sequence >> 14 = block");
+    query.push(" AND substr(id, 1, 8) = substr(").push_bind(id.as_str().to_owned()).push(", 1, 8)");
+    query.push(" WHERE id = ").push_bind(id.as_str().to_owned()).push(" LIMIT 1");
+    query
+}
+
 /// Appends the conditions of `filter`, and the index that serves them: the planner has no statistics to choose by.
 fn restrict(query: &mut QueryBuilder<Sqlite>, filter: &AnomalyFilter) {
     let index = if filter.entity.is_some() { "anomalies_entity" } else { "anomalies_time" };
@@ -127,21 +144,20 @@ impl AnomalyQuery for EmbeddedQuery {
     type Error = StoreError;
 
     async fn latest(&self, filter: &AnomalyFilter, limit: u32) -> Result<Vec<StoredAnomaly>, StoreError> {
-        let mut query = QueryBuilder::new(SELECT);
+        let mut query = QueryBuilder::new(COLUMNS);
+        query.push(" FROM anomalies");
         restrict(&mut query, filter);
         query.push(" ORDER BY event_time DESC, sequence DESC LIMIT ").push_bind(limit);
         self.anomalies(query).await
     }
 
     async fn get(&self, id: &AnomalyId) -> Result<Option<StoredAnomaly>, StoreError> {
-        let mut query = QueryBuilder::new(SELECT);
-        query.push(" WHERE id = ").push_bind(id.as_str().to_owned());
-        Ok(self.anomalies(query).await?.pop())
+        Ok(self.anomalies(by_id("", id)).await?.pop())
     }
 
     async fn since(&self, sequence: u64, limit: u32) -> Result<Vec<StoredAnomaly>, StoreError> {
-        let mut query = QueryBuilder::new(SELECT);
-        query.push(" WHERE sequence > ").push_bind(i64::try_from(sequence).unwrap_or(i64::MAX));
+        let mut query = QueryBuilder::new(COLUMNS);
+        query.push(" FROM anomalies WHERE sequence > ").push_bind(i64::try_from(sequence).unwrap_or(i64::MAX));
         query.push(" ORDER BY sequence LIMIT ").push_bind(limit);
         self.anomalies(query).await
     }

@@ -99,18 +99,18 @@ impl Endpoints {
 }
 
 impl Services {
-    /// Everything runs: says so to whoever asks, and to the person who started it where to look.
-    #[expect(clippy::print_stderr, reason = "this is what a person who typed the command waits for")]
-    pub(super) fn ready(&self, ready: Duration, settings: &Settings) {
+    /// Everything runs: says so to whoever asks, and gives the words for the person who started it.
+    pub(super) fn ready(&self, ready: Duration, settings: &Settings) -> String {
         for service in [&self.simulator, &self.processor, &self.writer] {
             service.health.set_ready();
         }
-        eprintln!("{} is running, ready after {:.1} s", settings.use_case(), ready.as_secs_f64());
+        let mut lines = vec![format!("{} is running, ready after {:.1} s", settings.use_case(), ready.as_secs_f64())];
         for (what, address, path) in &self.addresses {
-            eprintln!("  {what:<26} http://{}{path}", reachable(*address));
+            lines.push(format!("  {what:<26} http://{}{path}", reachable(*address)));
         }
-        eprintln!("  {:<26} {}", "log and store", settings.data_dir().display());
-        eprintln!("Ctrl-C stops it cleanly; started again, it goes on where it stopped.\n");
+        lines.push(format!("  {:<26} {}", "log and store", settings.data_dir().display()));
+        lines.push("Ctrl-C stops it cleanly; started again, it goes on where it stopped.\n\n".to_owned());
+        lines.join("\n")
     }
 }
 

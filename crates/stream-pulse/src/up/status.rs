@@ -1,6 +1,6 @@
 //! The live line at the bottom of a terminal.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pulse_stream_processor::Progress;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::summary::{rate, thousands};
 
@@ -16,15 +17,54 @@ const EVERY: Duration = Duration::from_millis(500);
 const SPINNER: &str = "{spinner} {elapsed_precise}  {msg}";
 const BAR: &str = "{elapsed_precise} {bar:24} {percent:>3}%  {msg}";
 
-/// Keeps the line current until `stop` fires; with `events` known, as a progress bar. Off a terminal it does nothing.
-pub(super) async fn show(progress: Arc<Progress>, events: Option<u64>, stop: CancellationToken) {
-    if !std::io::stderr().is_terminal() {
+/// The line, which log lines keep clear of. Off a terminal it is never drawn.
+#[derive(Clone)]
+pub(super) struct StatusLine(ProgressBar);
+
+impl StatusLine {
+    /// A line that is not drawn yet; with `events` known, a progress bar.
+    pub(super) fn new(events: Option<u64>) -> Self {
+        let (template, bar) = match events {
+            Some(events) => (BAR, ProgressBar::new(events)),
+            None => (SPINNER, ProgressBar::new_spinner()),
+        };
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+        Self(styled(bar, template))
+    }
+
+    /// Writes on standard error, above the line.
+    pub(super) fn above(&self, text: &[u8]) -> io::Result<()> {
+        self.0.suspend(|| io::stderr().write_all(text))
+    }
+}
+
+/// Log lines, written above the line.
+impl<'a> MakeWriter<'a> for StatusLine {
+    type Writer = LogLine;
+
+    fn make_writer(&'a self) -> LogLine {
+        LogLine(self.clone())
+    }
+}
+
+pub(super) struct LogLine(StatusLine);
+
+impl io::Write for LogLine {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.above(text).map(|()| text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Keeps the line current until `stop` fires.
+pub(super) async fn show(StatusLine(bar): StatusLine, progress: Arc<Progress>, stop: CancellationToken) {
+    if !io::stderr().is_terminal() {
         return;
     }
-    let bar = match events {
-        Some(events) => styled(ProgressBar::with_draw_target(Some(events), ProgressDrawTarget::stderr()), BAR),
-        None => styled(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()), SPINNER),
-    };
+    bar.set_draw_target(ProgressDrawTarget::stderr());
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut before = Glance { at: Instant::now(), events: 0, latency: progress.glance().1 };

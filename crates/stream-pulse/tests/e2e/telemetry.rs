@@ -35,15 +35,18 @@ fn documented() -> Exported {
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let bare = |cell: &str| cell.replace('`', "");
-        let labels = bare(cells[2])
-            .split(',')
-            .map(str::trim)
-            .filter(|label| !label.is_empty() && *label != "–")
-            .map(str::to_owned)
-            .collect();
-        (bare(cells[0]), (bare(cells[1]), labels))
+        (bare(cells[0]), (bare(cells[1]), label_names(cells[2])))
     })
     .collect()
+}
+
+/// A cell is `name`: its values, `name`: its values … or just the names.
+fn label_names(cell: &str) -> BTreeSet<String> {
+    let quoted: Vec<&str> = cell.split('`').collect();
+    let names = quoted.chunks_exact(2).map(|pair| pair[1]);
+    let behind = quoted.iter().skip(2).step_by(2);
+    let all = !cell.contains(':');
+    names.zip(behind).filter(|(_, behind)| all || behind.starts_with(':')).map(|(name, _)| name.to_owned()).collect()
 }
 
 #[test]

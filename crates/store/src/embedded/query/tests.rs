@@ -48,10 +48,38 @@ async fn windows_are_ranges_of_a_covering_index() -> anyhow::Result<()> {
             let plan = plan(&store, select, filter, tail).await?;
             assert!(plan.contains(index), "{select}{tail}: {plan}");
         }
-        let latest = plan(&store, SELECT, filter, " ORDER BY event_time DESC, sequence DESC LIMIT 50").await?;
+        let latest = plan(
+            &store,
+            &format!("{COLUMNS} FROM anomalies"),
+            filter,
+            " ORDER BY event_time DESC, sequence DESC LIMIT 50",
+        )
+        .await?;
         assert!(latest.contains(&index["COVERING ".len()..]), "{latest}");
         assert!(!latest.contains("USE TEMP B-TREE FOR ORDER BY"), "{latest}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_id_is_looked_up_in_the_index_of_ids() -> anyhow::Result<()> {
+    let place = TempStore::new()?;
+    let store = EmbeddedStore::open(place.file(), Arc::new(FixedClock::default())).await?;
+    let steps = by_id("EXPLAIN QUERY PLAN ", &anomaly(0).id).build().fetch_all(store.0.db.readers()).await?;
+    let plan: Vec<String> = steps.iter().map(|row| row.get("detail")).collect();
+    assert!(plan.iter().any(|step| step.contains("INDEX anomalies_id (<expr>=? AND <expr>=?)")), "{plan:?}");
+    // More than one block of arrival.
+    let mut writer = store.anomaly_store();
+    for from in (0..40_000).step_by(10_000) {
+        let rows: Vec<_> = (from..from + 10_000).map(anomaly).collect();
+        let span = OffsetSpan { topic: "anomalies".into(), partition: 0, from, to: from + 10_000 };
+        writer.store(&rows, &span).await?;
+    }
+    for n in [0, 16_382, 16_383, 16_384, 39_999] {
+        let found = store.query().get(&anomaly(n).id).await?;
+        assert_eq!(found.map(|stored| stored.sequence), Some(n + 1));
+    }
+    assert!(store.query().get(&anomaly(40_000).id).await?.is_none());
     Ok(())
 }
 
