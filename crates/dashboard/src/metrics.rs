@@ -68,9 +68,8 @@ impl Metrics {
 
     pub(crate) fn query(&self, name: &str, took: Duration, failed: bool) {
         self.query_duration.with_label_values(&[name]).observe(took.as_secs_f64());
-        if failed {
-            self.query_failures.with_label_values(&[name]).inc();
-        }
+        // Touched in any case, so that it is there at 0 before the first failure.
+        self.query_failures.with_label_values(&[name]).inc_by(u64::from(failed));
     }
 }
 

@@ -41,7 +41,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
-        .page_size(4096)
+        .page_size(8192)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
@@ -51,7 +51,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", "-16384")
         .pragma("temp_store", "MEMORY")
         // Pages: the write-ahead log is folded in at about 16 MiB, so that a reader of it stays fast.
-        .pragma("wal_autocheckpoint", "4000")
+        .pragma("wal_autocheckpoint", "2000")
         .pragma("journal_size_limit", "67108864")
         .statement_cache_capacity(256)
         .thread_name(|_| "pulse-sqlite".to_owned())

@@ -1,4 +1,4 @@
-//! What every [`EventProducer`] and [`EventSource`](pulse_core::ports::EventSource) keep.
+//! What every [`EventProducer`] and [`EventSource`] keep.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
