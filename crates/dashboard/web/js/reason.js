@@ -32,12 +32,12 @@ export function sharesOf(anomaly) {
   return Object.entries(anomaly.contributions ?? {}).filter(([, share]) => share > 0).sort((a, b) => b[1] - a[1]);
 }
 
-/** The verdict that says most: one with an expected range, for the feature that contributes most, else the furthest out. */
+/** The expected range that says most: that of the feature that contributes most; without shares, the one furthest out. */
 function tellingVerdict(anomaly) {
   const withRange = anomaly.detectors.filter((verdict) => verdict.feature && verdict.expected);
-  const first = sharesOf(anomaly)[0]?.[0];
-  return withRange.find((verdict) => verdict.feature === first)
-    ?? withRange.sort((a, b) => ratioOf(b) - ratioOf(a))[0];
+  const shares = sharesOf(anomaly);
+  if (shares.length > 0) return withRange.find((verdict) => verdict.feature === shares[0][0]);
+  return withRange.sort((a, b) => ratioOf(b) - ratioOf(a))[0];
 }
 
 const feature = (name) => h('span', { class: 'feature' }, name);
