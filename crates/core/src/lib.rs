@@ -5,6 +5,7 @@
 //! - No I/O, no clock, no global state: everything here is a value, a pure function or a trait.
 //! - Nothing here names a vendor. Kafka, SQLite, Postgres and HTTP live behind the traits of [`ports`].
 
+mod backoff;
 mod error;
 pub mod names;
 mod partition;
@@ -17,6 +18,7 @@ mod matrix;
 pub mod ports;
 
 pub use anomaly::{Anomaly, AnomalyId, DetectorVerdict, Expected, Severity};
+pub use backoff::Backoff;
 pub use error::{Classify, ErrorClass};
 pub use matrix::Matrix;
 pub use partition::{murmur2, partition_of};
