@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pulse_core::names::HEADER_USE_CASE;
 use pulse_core::ports::StateRecord;
 use pulse_core::use_case::Entity;
@@ -21,6 +22,8 @@ pub struct PartitionPipeline {
     featurizer: Featurizer,
     states: States,
     position: u64,
+    /// Keys of a snapshot that could not be used: the next snapshot removes them, or they would be met at every start.
+    stale: Vec<Bytes>,
     row: Vec<f64>,
     model_row: Vec<f64>,
 }
@@ -53,7 +56,9 @@ impl PartitionPipeline {
                 (States::new(&plan), 0, Some(error.to_string()))
             }
         };
-        let pipeline = Self { plan, featurizer, states, position: replay_from, row: Vec::new(), model_row: Vec::new() };
+        let stale = rebuilt.iter().flat_map(|_| snapshot.iter().map(|record| record.key.clone())).collect();
+        let pipeline =
+            Self { plan, featurizer, states, position: replay_from, stale, row: Vec::new(), model_row: Vec::new() };
         Restoration { pipeline, replay_from, rebuilt }
     }
 
@@ -69,9 +74,12 @@ impl PartitionPipeline {
         self.states.len()
     }
 
-    /// The state that changed since the last snapshot. It belongs into the commit of the last batch judged.
+    /// The state that changed since the last snapshot; the last record of a key counts. It belongs into the commit of the last batch judged.
     pub fn snapshot(&mut self) -> Vec<StateRecord> {
-        self.states.snapshot(&self.plan, self.position)
+        let removed = self.stale.drain(..).map(|key| StateRecord { key, value: None });
+        let mut records: Vec<StateRecord> = removed.collect();
+        records.extend(self.states.snapshot(&self.plan, self.position));
+        records
     }
 
     /// Lets the detectors see events that were judged before, without judging them again.
@@ -159,6 +167,9 @@ fn admit<'r>(plan: &Plan, featurizer: &mut Featurizer, record: &'r Record, row: 
         (Err(fault), _) => return Admission::DeadLetter(vec![fault]),
     };
     let time = decoded.event_time.unwrap_or(record.timestamp);
+    if jiff::Timestamp::from_millisecond(time).is_err() {
+        return Admission::DeadLetter(vec![no_instant(time)]);
+    }
     if let Some(fault) = featurizer.check_ahead(time, record.timestamp) {
         return Admission::DeadLetter(vec![fault]);
     }
@@ -187,5 +198,15 @@ fn wrong_key(plan: &Plan, record: &Record, entity: &str) -> Fault {
         field: "key".into(),
         value: serde_json::Value::from(key.chars().take(100).collect::<String>()).to_string(),
         message: format!("the key must be the entity, which `{field}` says is {entity:?}: key the topic by it"),
+    }
+}
+
+fn no_instant(time: TimestampMs) -> Fault {
+    Fault {
+        field: "timestamp".into(),
+        value: time.to_string(),
+        message:
+            "it is no instant between the years -9999 and 9999: set the record's timestamp in milliseconds since 1970"
+                .into(),
     }
 }

@@ -67,6 +67,7 @@ pub struct Plan {
     pub(crate) rolling: Option<RollingPlan>,
     pub(crate) forest: Option<ForestPlan>,
     labels: Vec<String>,
+    state_layout: u64,
 }
 
 impl Plan {
@@ -83,6 +84,7 @@ impl Plan {
             (Some(settings), Some(names)) => Some(ForestPlan::new(settings, names, columns)?),
             _ => None,
         };
+        let state_layout = rolling.as_ref().map_or(0, |rolling| rolling.layout(columns, dir.program.as_deref()));
         let kinds = use_case.simulator.anomalies.iter().map(|anomaly| anomaly.name.clone());
         let labels = [String::new(), LABEL_GENUINE.to_owned()].into_iter().chain(kinds).chain(["other".to_owned()]);
         Ok(Self {
@@ -94,6 +96,7 @@ impl Plan {
             rolling,
             forest,
             labels: labels.collect(),
+            state_layout,
         })
     }
 
@@ -116,17 +119,9 @@ impl Plan {
         u16::try_from(index).unwrap_or(u16::MAX)
     }
 
-    /// A hash of what the layout of an entity's state depends on.
+    /// A hash of what an entity's state depends on.
     pub(crate) fn state_layout(&self) -> u64 {
-        let mut text = String::new();
-        if let Some(rolling) = &self.rolling {
-            text.push_str(&rolling.window.to_string());
-            for (_, name) in &rolling.columns {
-                text.push('\n');
-                text.push_str(name);
-            }
-        }
-        xxhash_rust::xxh3::xxh3_64(text.as_bytes())
+        self.state_layout
     }
 }
 
@@ -148,6 +143,23 @@ impl RollingPlan {
             columns: names.into_iter().map(resolve).collect::<Result<_, _>>()?,
             decides: settings.decides,
         })
+    }
+
+    /// A hash of the window, of the columns, and, where one of them is derived, of the program that derives it: windows of
+    /// other values must not go on.
+    fn layout(&self, columns: &[Column], program: Option<&str>) -> u64 {
+        let mut text = self.window.to_string();
+        let mut derived = false;
+        for (index, name) in &self.columns {
+            text.push('\n');
+            text.push_str(name);
+            derived |= columns[*index].derived;
+        }
+        if let Some(program) = program.filter(|_| derived) {
+            text.push('\n');
+            text.push_str(program);
+        }
+        xxhash_rust::xxh3::xxh3_64(text.as_bytes())
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,10 +32,14 @@ struct Setup {
 }
 
 fn setup(model: Option<&[String]>) -> Setup {
+    setup_with(CONFIG, model)
+}
+
+fn setup_with(config: &str, model: Option<&[String]>) -> Setup {
     let usecases = tempfile::tempdir().unwrap();
     let folder = usecases.path().join("devices");
     std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("config.yaml"), CONFIG).unwrap();
+    std::fs::write(folder.join("config.yaml"), config).unwrap();
     let dir = UseCaseDir::load(usecases.path(), "devices").unwrap();
     let featurizer = Featurizer::new(&dir).unwrap();
     Setup { plan: Arc::new(Plan::new(&dir, &featurizer, model).unwrap()), featurizer }
@@ -138,6 +143,16 @@ fn every_fault_is_a_dead_letter_with_its_reasons() {
 }
 
 #[test]
+fn a_time_that_is_none_is_a_dead_letter() {
+    let setup = setup_with(&CONFIG.replace("timestamp: { field: at, max_ahead_seconds: 60 }", ""), None);
+    let mut record = record(0, "a", 1.0);
+    record.timestamp = i64::MAX;
+    let outputs = run(&mut setup.pipeline(&[]).0, &[record]);
+    let faults: Vec<Fault> = serde_json::from_slice(outputs[0].headers.get(HEADER_REASONS).unwrap()).unwrap();
+    assert_eq!(faults[0].field, "timestamp");
+}
+
+#[test]
 fn records_of_another_use_case_are_counted_and_left_alone() {
     let setup = setup(None);
     let (mut pipeline, _) = setup.pipeline(&[]);
@@ -191,6 +206,14 @@ fn a_snapshot_of_other_settings_or_damaged_is_left_aside() {
         damaged[0].value = damaged[0].value.as_ref().map(|value| value.slice(..cut));
         let restored = PartitionPipeline::restore(Arc::clone(&setup.plan), setup.featurizer.clone(), &damaged);
         assert_eq!((restored.replay_from, restored.rebuilt.is_some()), (0, true), "cut at {cut}");
+        // The entity that damaged it never comes again; the state that is left can be used all the same.
+        let mut rebuilt = restored.pipeline;
+        rebuilt.replay(&batch(&calm("b", 3)));
+        let mut kept: HashMap<Bytes, Option<Bytes>> = damaged.into_iter().map(|r| (r.key, r.value)).collect();
+        kept.extend(rebuilt.snapshot().into_iter().map(|record| (record.key, record.value)));
+        let kept: Vec<StateRecord> = kept.into_iter().map(|(key, value)| StateRecord { key, value }).collect();
+        let (pipeline, from) = setup.pipeline(&kept);
+        assert_eq!((pipeline.entities(), from), (1, 3));
     }
 }
 

@@ -20,7 +20,8 @@ const MAX_BATCHES: usize = 64;
 pub(crate) struct Done {
     pub(crate) partition: u32,
     pub(crate) next_offset: u64,
-    pub(crate) lag: u64,
+    /// Records behind it in the log; none where that is not news.
+    pub(crate) lag: Option<u64>,
     pub(crate) outcome: Outcome,
     pub(crate) state: Vec<StateRecord>,
 }
@@ -52,7 +53,9 @@ impl<C: Committer> CommitTask<C> {
             for message in std::mem::take(&mut messages) {
                 match message {
                     ToCommitter::Done(done) => {
-                        lags.insert(done.partition, done.lag);
+                        if let Some(lag) = done.lag {
+                            lags.insert(done.partition, lag);
+                        }
                         ready.push(done);
                     }
                     ToCommitter::Restore(partition, answer) => {

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use pulse_core::{Classify, ErrorClass};
+use pulse_core::{Backoff, Classify, ErrorClass};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -19,17 +19,17 @@ pub(crate) enum Next {
     GiveUp,
 }
 
-/// Exponential backoff with jitter, without end: nothing is dropped while something is away.
+/// Tries again without end: nothing is dropped while something is away.
 pub(crate) struct Retry<'a> {
     operation: &'static str,
     metrics: &'a Metrics,
     abort: &'a CancellationToken,
-    wait: Duration,
+    backoff: Backoff,
 }
 
 impl<'a> Retry<'a> {
     pub(crate) fn new(operation: &'static str, metrics: &'a Metrics, abort: &'a CancellationToken) -> Self {
-        Self { operation, metrics, abort, wait: FIRST_WAIT }
+        Self { operation, metrics, abort, backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT) }
     }
 
     /// Waits until the call that failed with `error` should be made again. An error that trying again cannot mend comes back.
@@ -38,10 +38,8 @@ impl<'a> Retry<'a> {
             return Err(error);
         }
         self.metrics.retries.with_label_values(&[self.operation]).inc();
-        tracing::warn!(operation = self.operation, %error, wait_ms = self.wait.as_millis(), "trying again");
-        // Half of the wait is certain, the other half is drawn, so that many that failed together do not return together.
-        let wait = self.wait / 2 + (self.wait / 2).mul_f64(rand::random::<f64>());
-        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        let wait = self.backoff.pause(rand::random());
+        tracing::warn!(operation = self.operation, %error, wait_ms = wait.as_millis(), "trying again");
         tokio::select! {
             () = self.abort.cancelled() => Ok(Next::GiveUp),
             () = tokio::time::sleep(wait) => Ok(Next::Again),

@@ -111,6 +111,8 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ProcessorError> {
         // Fires when a part failed: the others must not wait for it.
         let abort = CancellationToken::new();
+        // Workers are threads: when this future is dropped, nothing else tells them.
+        let _abort_when_dropped = abort.clone().drop_guard();
         let mut tasks = JoinSet::new();
         let (to_committer, commits) = mpsc::channel(COMMIT_QUEUE);
         let workers = self.spawn_workers(&mut tasks, &to_committer, &abort);
@@ -129,6 +131,7 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
             progress,
             abort: abort_reader,
             assigned: 0,
+            drain_until: None,
         };
         tasks.spawn(reader.run(options, stop));
         let mut result = Ok(());
@@ -179,25 +182,26 @@ struct Reader<S> {
     abort: CancellationToken,
     /// Partitions that are ours.
     assigned: usize,
+    /// Once told to stop: when reading the rest of the log ends.
+    drain_until: Option<Instant>,
 }
 
 impl<S: EventSource> Reader<S> {
     async fn run(mut self, options: Options, stop: CancellationToken) -> Result<(), ProcessorError> {
-        let mut drain_until = None;
         loop {
             let polled = tokio::select! {
                 biased;
                 () = self.abort.cancelled() => return Ok(()),
-                () = stop.cancelled(), if drain_until.is_none() => {
-                    drain_until = Some(Instant::now() + options.drain);
+                () = stop.cancelled(), if self.drain_until.is_none() => {
+                    self.drain_until = Some(Instant::now() + options.drain);
                     continue;
                 }
-                () = at(drain_until) => return Ok(()),
+                () = at(self.drain_until) => return Ok(()),
                 polled = poll(&mut self.source, options.batch_records, &self.metrics, &self.abort) => polled?,
             };
             let open = match polled {
                 None => false,
-                Some(Polled::Idle) => drain_until.is_none(),
+                Some(Polled::Idle) => self.drain_until.is_none(),
                 Some(Polled::Records(batch)) => self.tell(batch.partition, ToWorker::Batch(batch)).await,
                 Some(Polled::Assigned(partitions)) => self.assign(partitions).await?,
                 Some(Polled::Revoked(partitions)) => self.revoke(partitions).await,
@@ -252,10 +256,13 @@ impl<S: EventSource> Reader<S> {
         self.progress.set_assigned(self.assigned);
     }
 
-    /// Hands a message to the partition's worker; false when it is gone.
+    /// Hands a message to the partition's worker; false when it is gone, or the time to stop is over.
     async fn tell(&mut self, partition: u32, message: ToWorker) -> bool {
         let worker = &self.workers[partition as usize % self.workers.len()];
-        worker.send(message).await.is_ok()
+        tokio::select! {
+            sent = worker.send(message) => sent.is_ok(),
+            () = at(self.drain_until) => false,
+        }
     }
 }
 

@@ -32,7 +32,8 @@ pub(crate) struct Owned {
     snapshot_at: Instant,
     /// Records judged since the last snapshot.
     unsaved: u64,
-    entities: usize,
+    /// Its entities, as the gauge knows them.
+    entities: i64,
 }
 
 /// When a partition's state is snapshotted: whichever comes first.
@@ -58,39 +59,57 @@ pub(crate) struct Worker<S> {
 impl<S: Scorer> Worker<S> {
     /// Works until the channel is closed and empty, then saves the state of all partitions.
     pub(crate) fn run(mut self, mut inbox: mpsc::Receiver<ToWorker>) -> Result<(), ProcessorError> {
-        while let Some(message) = inbox.blocking_recv() {
-            let open = match message {
-                ToWorker::Assign { partition, pipeline, emit_from } => {
-                    let entities = pipeline.entities();
-                    self.metrics.entities.add(signed(entities));
-                    let owned = Owned { pipeline, emit_from, snapshot_at: Instant::now(), unsaved: 0, entities };
-                    self.owned.insert(partition, owned);
-                    true
-                }
-                ToWorker::Revoke { partition } => {
-                    if let Some(owned) = self.owned.remove(&partition) {
-                        self.metrics.entities.sub(signed(owned.entities));
-                    }
-                    true
-                }
-                ToWorker::Batch(batch) => self.work(batch)?,
+        let mut saved_at = Instant::now();
+        loop {
+            // Without a message for a while, a partition that fell silent still gets its snapshot.
+            let received = self.runtime.block_on(tokio::time::timeout(self.snapshots.every, inbox.recv()));
+            let open = match received {
+                Err(_) => true,
+                Ok(None) => break,
+                Ok(Some(message)) => self.handle(message)?,
             };
             if !open {
                 return Ok(());
             }
+            if saved_at.elapsed() >= self.snapshots.every {
+                saved_at = Instant::now();
+                self.save(self.snapshots.every);
+            }
         }
-        self.save_all();
+        self.save(Duration::ZERO);
         Ok(())
+    }
+
+    /// Does what it is told; false when nobody takes the results any more.
+    fn handle(&mut self, message: ToWorker) -> Result<bool, ProcessorError> {
+        match message {
+            ToWorker::Assign { partition, pipeline, emit_from } => {
+                let mut owned = Owned { pipeline, emit_from, snapshot_at: Instant::now(), unsaved: 0, entities: 0 };
+                owned.count_entities(&self.metrics);
+                if let Some(before) = self.owned.insert(partition, owned) {
+                    self.metrics.entities.sub(before.entities);
+                }
+                Ok(true)
+            }
+            ToWorker::Revoke { partition } => {
+                if let Some(owned) = self.owned.remove(&partition) {
+                    self.metrics.entities.sub(owned.entities);
+                }
+                Ok(true)
+            }
+            ToWorker::Batch(batch) => self.work(batch),
+        }
     }
 
     /// Judges one batch; false when nobody takes the result any more.
     fn work(&mut self, batch: RecordBatch) -> Result<bool, ProcessorError> {
-        let (partition, lag) = (batch.partition, batch.lag());
+        let (partition, lag) = (batch.partition, Some(batch.lag()));
         let Some(owned) = self.owned.get_mut(&partition) else { return Ok(true) };
         let Some(batch) = owned.replay(batch, &self.metrics) else { return Ok(true) };
         let timer = self.metrics.time(Stage::Prepare);
         let prepared = owned.pipeline.prepare(batch);
         timer.observe_duration();
+        owned.count_entities(&self.metrics);
         let Some(scores) = self.score(&prepared)? else { return Ok(false) };
         let timer = self.metrics.time(Stage::Judge);
         let next_offset = prepared.next_offset();
@@ -125,24 +144,17 @@ impl<S: Scorer> Worker<S> {
 
     fn snapshot_if_due(&mut self, partition: u32, read: u64) -> Vec<StateRecord> {
         let Some(owned) = self.owned.get_mut(&partition) else { return Vec::new() };
-        let entities = owned.pipeline.entities();
-        self.metrics.entities.add(signed(entities) - signed(owned.entities));
-        owned.entities = entities;
         owned.unsaved += read;
         let due = owned.unsaved >= self.snapshots.records || owned.snapshot_at.elapsed() >= self.snapshots.every;
-        if !due {
-            return Vec::new();
-        }
-        owned.unsaved = 0;
-        owned.snapshot_at = Instant::now();
-        owned.pipeline.snapshot()
+        if due { owned.snapshot() } else { Vec::new() }
     }
 
-    fn save_all(&mut self) {
-        for (partition, mut owned) in self.owned.drain().filter(|(_, owned)| owned.unsaved > 0) {
-            let next_offset = owned.pipeline.position();
-            let state = owned.pipeline.snapshot();
-            let done = Done { partition, next_offset, lag: 0, outcome: Outcome::default(), state };
+    /// Saves the state of the partitions whose last snapshot is at least this old and no longer the truth.
+    fn save(&mut self, age: Duration) {
+        let due = |owned: &Owned| owned.unsaved > 0 && owned.snapshot_at.elapsed() >= age;
+        for (&partition, owned) in self.owned.iter_mut().filter(|(_, owned)| due(owned)) {
+            let (next_offset, state) = (owned.pipeline.position(), owned.snapshot());
+            let done = Done { partition, next_offset, lag: None, outcome: Outcome::default(), state };
             if self.done.blocking_send(ToCommitter::Done(done)).is_err() {
                 return;
             }
@@ -151,6 +163,18 @@ impl<S: Scorer> Worker<S> {
 }
 
 impl Owned {
+    fn snapshot(&mut self) -> Vec<StateRecord> {
+        self.unsaved = 0;
+        self.snapshot_at = Instant::now();
+        self.pipeline.snapshot()
+    }
+
+    fn count_entities(&mut self, metrics: &Metrics) {
+        let entities = i64::try_from(self.pipeline.entities()).unwrap_or(i64::MAX);
+        metrics.entities.add(entities - self.entities);
+        self.entities = entities;
+    }
+
     /// Replays the part of the batch that was judged before this run; gives back the rest, if there is one.
     fn replay(&mut self, mut batch: RecordBatch, metrics: &Metrics) -> Option<RecordBatch> {
         let known = batch.records.partition_point(|record| record.offset < self.emit_from);
@@ -162,11 +186,8 @@ impl Owned {
         let (next_offset, high_watermark) = (batch.next_offset, batch.high_watermark);
         batch.next_offset = next_offset.min(self.emit_from);
         self.pipeline.replay(&batch);
+        self.count_entities(metrics);
         let RecordBatch { topic, partition, .. } = batch;
         (!rest.is_empty()).then_some(RecordBatch { topic, partition, records: rest, next_offset, high_watermark })
     }
-}
-
-fn signed(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

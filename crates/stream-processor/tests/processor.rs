@@ -1,6 +1,6 @@
 //! A processor on a real log: whatever fails on the way, its results are those of a pipeline that nothing happened to.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use pulse_core::ports::{
 use pulse_core::{Classify, ErrorClass, Headers, Matrix, NewRecord};
 use pulse_features::{Featurizer, UseCaseDir};
 use pulse_pipeline::Plan;
-use pulse_store::{EmbeddedStore, StoreError};
+use pulse_store::{EmbeddedCommitter, EmbeddedSource, EmbeddedStore, StoreError};
 use pulse_stream_processor::{Metrics, Options, Processor, Progress};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,8 @@ detectors:
   rolling_zscore: { window: 20, min_values: 10, threshold: 3, decides: true }
 ";
 const EVENTS: u64 = 5_000;
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct FixedClock;
 
@@ -162,45 +164,63 @@ async fn contents(store: &EmbeddedStore, topic: &str) -> Vec<String> {
     texts
 }
 
-async fn process<C: Committer>(store: &EmbeddedStore, dir: &UseCaseDir, committer: C, flaky: bool) {
+/// A processor of the rough kind: small batches and many snapshots.
+fn processor<C: Committer>(
+    store: &EmbeddedStore,
+    dir: &UseCaseDir,
+    committer: C,
+    flaky: bool,
+    registry: &Registry,
+) -> Processor<EmbeddedSource, C, FlakyScorer> {
     let featurizer = Featurizer::new(dir).unwrap();
     let columns = vec!["value".to_owned()];
     let plan = Arc::new(Plan::new(dir, &featurizer, Some(&columns)).unwrap());
-    let progress = Arc::new(Progress::new(plan.labels()));
-    let stop = CancellationToken::new();
-    let processor = Processor {
+    Processor {
         source: store.source("pulse-devices", "raw_events"),
         committer,
         scorer: Some(Arc::new(FlakyScorer { columns, flaky, calls: AtomicU64::new(0) })),
+        progress: Arc::new(Progress::new(plan.labels())),
         plan,
         featurizer,
-        options: Options {
-            batch_records: 100,
-            snapshot_records: 300,
-            drain: Duration::from_secs(60),
-            ..Options::default()
-        },
+        options: Options { batch_records: 37, snapshot_records: 100, drain: PATIENCE, ..Options::default() },
         clock: Arc::new(FixedClock),
-        metrics: Metrics::new(&Registry::new()).unwrap(),
-        progress: Arc::clone(&progress),
-    };
-    let running = tokio::spawn(processor.run(stop.clone()));
-    progress.processed().wait_for(|processed| *processed >= EVENTS).await.unwrap();
+        metrics: Metrics::new(registry).unwrap(),
+    }
+}
+
+/// Runs until `stop_after` records are processed, in this run, and what is left then, too.
+async fn process<C: Committer>(processor: Processor<EmbeddedSource, C, FlakyScorer>, stop_after: u64) {
+    let stop = CancellationToken::new();
+    let mut processed = processor.progress.processed();
+    let mut running = tokio::spawn(processor.run(stop.clone()));
+    tokio::select! {
+        ended = &mut running => panic!("it ended by itself: {ended:?}"),
+        reached = tokio::time::timeout(PATIENCE, processed.wait_for(|processed| *processed >= stop_after)) => {
+            reached.unwrap().unwrap();
+        }
+    }
     stop.cancel();
     running.await.unwrap().unwrap();
+}
+
+fn committer(store: &EmbeddedStore) -> EmbeddedCommitter {
+    store.committer("pulse-devices", "raw_events", "state")
+}
+
+async fn filled(path: &Path) -> EmbeddedStore {
+    let store = store(path).await;
+    store.producer().append((0..EVENTS).map(event).collect()).await.unwrap();
+    store
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_on_the_way_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let dir = use_case(folder.path());
-    let (calm, rough) = (store(&folder.path().join("calm.db")).await, store(&folder.path().join("rough.db")).await);
-    for store in [&calm, &rough] {
-        store.producer().append((0..EVENTS).map(event).collect()).await.unwrap();
-    }
-    process(&calm, &dir, calm.committer("pulse-devices", "raw_events", "state"), false).await;
-    let flaky = FlakyCommitter { inner: rough.committer("pulse-devices", "raw_events", "state"), calls: 0 };
-    process(&rough, &dir, flaky, true).await;
+    let (calm, rough) = (filled(&folder.path().join("calm.db")).await, filled(&folder.path().join("rough.db")).await);
+    process(processor(&calm, &dir, committer(&calm), false, &Registry::new()), EVENTS).await;
+    let flaky = FlakyCommitter { inner: committer(&rough), calls: 0 };
+    process(processor(&rough, &dir, flaky, true, &Registry::new()), EVENTS).await;
 
     let anomalies = contents(&calm, "anomalies").await;
     assert!(anomalies.len() > 50, "{}", anomalies.len());
@@ -208,6 +228,69 @@ async fn failures_on_the_way_change_nothing() {
     let dead = contents(&calm, "raw_events.dlq").await;
     assert_eq!(dead.len(), 9);
     assert_eq!(dead, contents(&rough, "raw_events.dlq").await);
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("another one has taken over")]
+struct Gone;
+
+impl Classify for Gone {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Fatal
+    }
+}
+
+/// Takes some commits, then none any more: what a killed process leaves behind.
+struct DyingCommitter {
+    inner: EmbeddedCommitter,
+    left: u64,
+}
+
+impl Committer for DyingCommitter {
+    type Error = Gone;
+
+    async fn restore(&mut self, partition: u32) -> Result<Restored, Gone> {
+        self.inner.restore(partition).await.map_err(|_| Gone)
+    }
+
+    async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), Gone> {
+        self.left = self.left.checked_sub(1).ok_or(Gone)?;
+        self.inner.commit(commits).await.map_err(|_| Gone)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dying_between_snapshots_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = use_case(folder.path());
+    let (calm, rough) = (filled(&folder.path().join("calm.db")).await, filled(&folder.path().join("rough.db")).await);
+    process(processor(&calm, &dir, committer(&calm), false, &Registry::new()), EVENTS).await;
+    let (mut replayed, mut restored_from_snapshot) = (0, false);
+    for left in [1, 2, 3, 5, 4, 3] {
+        let registry = Registry::new();
+        let dying = DyingCommitter { inner: committer(&rough), left };
+        let running = processor(&rough, &dir, dying, false, &registry).run(CancellationToken::new());
+        let error = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "results cannot be committed");
+        replayed += replayed_events(&registry);
+        for partition in 0..4 {
+            let state = committer(&rough).restore(partition).await.unwrap().state;
+            restored_from_snapshot |= !state.is_empty();
+        }
+    }
+    let registry = Registry::new();
+    process(processor(&rough, &dir, committer(&rough), false, &registry), 1).await;
+    replayed += replayed_events(&registry);
+    assert!(replayed > 0 && restored_from_snapshot, "{replayed} replayed, from a snapshot: {restored_from_snapshot}");
+    assert_eq!(contents(&calm, "anomalies").await, contents(&rough, "anomalies").await);
+    assert_eq!(contents(&calm, "raw_events.dlq").await, contents(&rough, "raw_events.dlq").await);
+}
+
+fn replayed_events(registry: &Registry) -> u64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == "pulse_processor_replayed_events_total").unwrap();
+    // A counter of whole events.
+    format!("{}", family.get_metric()[0].get_counter().get_value()).parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,14 +303,6 @@ async fn what_cannot_be_mended_ends_the_processor() {
         }
         async fn commit(&mut self, _: Vec<Commit>) -> Result<(), Gone> {
             Err(Gone)
-        }
-    }
-    #[derive(Debug, thiserror::Error)]
-    #[error("another one has taken over")]
-    struct Gone;
-    impl Classify for Gone {
-        fn class(&self) -> ErrorClass {
-            ErrorClass::Fatal
         }
     }
     let folder = tempfile::tempdir().unwrap();

@@ -28,8 +28,8 @@ use crate::summary::{RunFacts, UpSummary};
 use endpoints::Endpoints;
 use status::StatusLine;
 
-/// What is still running this long after a stop was asked for is aborted.
-const STOP_DEADLINE: Duration = Duration::from_secs(30);
+/// What is still running this long after a stop was asked for is aborted: more than all drains together.
+const STOP_DEADLINE: Duration = Duration::from_secs(45);
 /// Reading the rest of the log takes at most this long at a stop; what is left waits for the next start.
 const DRAIN: Duration = Duration::from_secs(15);
 /// Records that may be under way between simulator and verdict: enough to keep every core busy, few enough to keep up.

@@ -35,6 +35,7 @@ fn the_readme_can_be_followed() {
         if list.body.contains("isolation_forest") {
             break list;
         }
+        up.still_runs();
         std::thread::sleep(std::time::Duration::from_millis(50));
     };
     assert!(shown.body.contains("nyc_taxi"), "{}", shown.body);

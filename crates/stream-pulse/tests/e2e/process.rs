@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Longer than anything takes on a loaded machine; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The folder of the shipped use cases.
 pub(crate) fn usecases() -> PathBuf {
@@ -73,18 +73,32 @@ impl Up {
         assert!(sent.success());
     }
 
+    /// Panics, with what it said, when it has ended.
+    pub(crate) fn still_runs(&mut self) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            self.said.extend(self.lines.try_iter());
+            panic!("it ended ({status}); it said:\n{}", self.said.join("\n"));
+        }
+    }
+
     /// Waits for its end: how it ended, and what it printed on standard output.
-    pub(crate) fn end(mut self) -> (ExitStatus, String) {
-        let mut printed = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    pub(crate) fn end(&mut self) -> (ExitStatus, String) {
+        let mut stdout = self.child.stdout.take().unwrap();
+        let (sender, printed) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).map(|_| sender.send(text))
+        });
+        let Ok(printed) = printed.recv_timeout(PATIENCE) else {
+            self.said.extend(self.lines.try_iter());
+            panic!("it does not end; it said:\n{}", self.said.join("\n"));
+        };
         (self.child.wait().unwrap(), printed)
     }
 
     /// Waits for its end, which must be a good one, and parses the summary.
     pub(crate) fn summary(mut self) -> Value {
-        let mut printed = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-        let status = self.child.wait().unwrap();
+        let (status, printed) = self.end();
         self.said.extend(self.lines.try_iter());
         assert!(status.success(), "{status}; it said:\n{}", self.said.join("\n"));
         serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))

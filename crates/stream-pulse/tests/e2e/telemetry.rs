@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Instant;
 
 use crate::http::get;
-use crate::process::{Up, up};
+use crate::process::{PATIENCE, Up, up};
 
 /// A metric's type and the names of its labels.
 type Exported = BTreeMap<String, (String, BTreeSet<String>)>;
@@ -60,11 +61,20 @@ fn the_table_is_what_is_exported() {
     // One request of every kind, so that series that come with a request are there.
     get(&format!("{}/api/summary", bases[0]));
     get(&format!("{}/health", bases[1]));
-    let mut all = Exported::new();
-    for base in &bases {
-        all.extend(exported(&get(&format!("{base}/metrics")).body));
-    }
     let documented = documented();
+    let started = Instant::now();
+    // A series may come with the first event; one that never comes is documented in vain.
+    let all = loop {
+        let mut all = Exported::new();
+        for base in &bases {
+            all.extend(exported(&get(&format!("{base}/metrics")).body));
+        }
+        if documented.keys().all(|name| all.contains_key(name)) || started.elapsed() > PATIENCE {
+            break all;
+        }
+        up.still_runs();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
     for (name, metric) in &all {
         assert_eq!(documented.get(name), Some(metric), "{name} is exported otherwise than documented");
     }
