@@ -37,13 +37,15 @@ pub struct LogSettings {
     pub level: String,
 }
 
-/// What the embedded log keeps.
+/// What the embedded log and store keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Nothing older.
     pub max_age: Duration,
     /// Not more bytes than this.
     pub max_bytes: u64,
+    /// No anomaly that was found longer ago.
+    pub anomaly_max_age: Duration,
 }
 
 impl Settings {
@@ -119,6 +121,7 @@ impl TryFrom<RawSettings> for Settings {
         let (simulator, processor, writer) = (addr("simulator.port"), addr("processor.port"), addr("writer.port"));
         let hours: u64 = reader.in_range("retention.max_age_hours", 1..=87_600);
         let mib: u64 = reader.in_range("retention.max_mib", 16..=16_777_216);
+        let days: u64 = reader.in_range("retention.anomaly_max_age_days", 1..=36_500);
         let settings = Self {
             usecases: reader.path("usecases"),
             use_case: reader.text("use_case", "the name of a folder of use cases, as in nyc_taxi"),
@@ -135,7 +138,11 @@ impl TryFrom<RawSettings> for Settings {
                     &["off", "error", "warn", "info", "debug", "trace"].map(|level| (level, level.to_owned())),
                 ),
             },
-            retention: Retention { max_age: Duration::from_secs(hours * 3600), max_bytes: mib << 20 },
+            retention: Retention {
+                max_age: Duration::from_secs(hours * 3600),
+                max_bytes: mib << 20,
+                anomaly_max_age: Duration::from_secs(days * 86_400),
+            },
         };
         match reader.finish() {
             faults if faults.is_empty() => Ok(settings),

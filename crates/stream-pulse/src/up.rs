@@ -170,7 +170,7 @@ impl Run {
         let policy = Retention {
             max_age: Some(retention.max_age),
             max_bytes: Some(retention.max_bytes),
-            anomaly_max_age: Some(retention.max_age),
+            anomaly_max_age: Some(retention.anomaly_max_age),
         };
         tokio::spawn(storage::keep_small(self.store.clone(), policy, self.stop.clone()));
         tokio::spawn(stop::on_signal(self.stop.clone()));
