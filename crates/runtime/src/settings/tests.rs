@@ -34,7 +34,9 @@ fn the_defaults_are_those_of_the_documentation() {
     assert!(addrs.iter().all(|addr| addr.ip().is_loopback()));
     assert_eq!(addrs.map(|addr| addr.port()), [8501, 8000, 9101, 9102, 9103]);
     assert_eq!(settings.log(), &LogSettings { format: LogFormat::Text, level: "info".to_owned() });
-    assert_eq!(settings.retention(), Retention { max_age: Duration::from_secs(86_400), max_bytes: 2 << 30 });
+    let day = Duration::from_secs(86_400);
+    let retention = Retention { max_age: day, max_bytes: 2 << 30, anomaly_max_age: 30 * day };
+    assert_eq!(settings.retention(), retention);
 }
 
 #[test]
