@@ -133,9 +133,13 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
             assigned: 0,
             drain_until: None,
         };
-        tasks.spawn(reader.run(options, stop));
+        tasks.spawn(reader.run(options, stop.clone()));
+        tasks.spawn(give_up(stop, options.drain, abort.clone()));
         let mut result = Ok(());
-        while let Some(ended) = tasks.join_next().await {
+        // All but the one that waits to give up.
+        while tasks.len() > 1
+            && let Some(ended) = tasks.join_next().await
+        {
             if let Err(error) = ended.map_err(ProcessorError::Panic).flatten() {
                 abort.cancel();
                 // The first failure is the cause; the others follow from it.
@@ -289,4 +293,13 @@ async fn at(instant: Option<Instant>) {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,
     }
+}
+
+/// Once the time to drain is over, nobody tries again what fails: what was not committed is read again at the next start.
+async fn give_up(stop: CancellationToken, drain: Duration, abort: CancellationToken) -> Result<(), ProcessorError> {
+    stop.cancelled().await;
+    tokio::time::sleep(drain).await;
+    abort.cancel();
+    // Ends with the others: they are what is waited for.
+    std::future::pending().await
 }

@@ -286,6 +286,37 @@ async fn dying_between_snapshots_changes_nothing() {
     assert_eq!(contents(&calm, "raw_events.dlq").await, contents(&rough, "raw_events.dlq").await);
 }
 
+/// Takes nothing, and always says to come back later.
+struct AwayCommitter;
+
+impl Committer for AwayCommitter {
+    type Error = Away;
+
+    async fn restore(&mut self, _: u32) -> Result<Restored, Away> {
+        Ok(Restored::default())
+    }
+
+    async fn commit(&mut self, _: Vec<Commit>) -> Result<(), Away> {
+        Err(Away)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_log_that_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = use_case(folder.path());
+    let store = filled(&folder.path().join("log.db")).await;
+    let registry = Registry::new();
+    let mut processor = processor(&store, &dir, AwayCommitter, false, &registry);
+    processor.options.drain = Duration::from_millis(100);
+    let mut assigned = processor.progress.assigned();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(processor.run(stop.clone()));
+    assigned.wait_for(|partitions| *partitions > 0).await.unwrap();
+    stop.cancel();
+    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+}
+
 fn replayed_events(registry: &Registry) -> u64 {
     let families = registry.gather();
     let family = families.iter().find(|family| family.name() == "pulse_processor_replayed_events_total").unwrap();
