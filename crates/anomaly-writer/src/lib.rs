@@ -12,7 +12,6 @@ mod error;
 mod metrics;
 mod options;
 
-mod backoff;
 mod dead_letter;
 mod pending;
 mod writer;

@@ -5,14 +5,13 @@ mod store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pulse_core::ErrorClass;
 use pulse_core::names::dead_letter_topic;
 use pulse_core::ports::{AnomalyStore, EventProducer, EventSource, Polled, PortError};
+use pulse_core::{Backoff, ErrorClass};
 use pulse_runtime::Health;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
 use crate::error::WriterError;
 use crate::metrics::Metrics;
 use crate::options::{WriterOptions, WriterReport};
@@ -161,14 +160,19 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
         }
     }
 
-    /// Goes on where the database ends.
-    async fn assign(&mut self, partitions: &[u32]) -> Result<(), End> {
-        let positions = loop {
+    /// Where the database ends, by partition.
+    async fn positions(&mut self) -> Result<Vec<(u32, u64)>, End> {
+        loop {
             match self.store.positions(&self.state.options.topic).await {
-                Ok(positions) => break positions,
+                Ok(positions) => return Ok(positions),
                 Err(error) => self.state.failed(error, WriterError::Store).await?,
             }
-        };
+        }
+    }
+
+    /// Goes on where the database ends.
+    async fn assign(&mut self, partitions: &[u32]) -> Result<(), End> {
+        let positions = self.positions().await?;
         for &(partition, offset) in positions.iter().filter(|(partition, _)| partitions.contains(partition)) {
             while let Err(error) = self.source.seek(partition, offset).await {
                 self.state.failed(error, WriterError::Source).await?;
@@ -218,7 +222,7 @@ impl State {
         if error.class() != ErrorClass::Retry {
             return Err(wrap(Box::new(error)).into());
         }
-        let pause = self.backoff.pause();
+        let pause = self.backoff.pause(rand::random());
         tracing::warn!(%error, pause_ms = pause.as_millis(), "trying again after a pause");
         self.metrics.retried();
         self.troubled = true;

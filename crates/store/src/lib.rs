@@ -7,7 +7,8 @@
 //!   state, positions and anomalies of whole transactions behind, and nothing else.
 //! - Offsets are dense in each partition, and are never given twice.
 //! - One connection writes; readers never wait for it, nor it for them.
-//! - Batches that some group has not committed past are never dropped, nor the last batch of a partition.
+//! - Batches that some group has not committed past are never dropped, nor the last batch of a partition. A topic that
+//!   no group ever read, such as one of dead letters, ages and counts as the others do.
 //! - With `synchronous = NORMAL` a crash of the process loses nothing; a power cut may lose the last transactions, but
 //!   leaves the file whole.
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use pulse_core::NewRecord;
 use pulse_core::ports::{AnomalyQuery as _, AnomalyStore as _, Commit, Committer as _, EventProducer as _};
 use pulse_core::ports::{OffsetSpan, StateRecord};
-use pulse_store::EmbeddedStore;
+use pulse_store::{EmbeddedAnomalyStore, EmbeddedCommitter, EmbeddedProducer, EmbeddedStore};
 use pulse_testkit::contract::read;
 use pulse_testkit::{FixedClock, TempStore, anomaly, record, taxi_trip};
 
@@ -25,30 +25,72 @@ async fn open(path: &Path) -> anyhow::Result<EmbeddedStore> {
     Ok(store)
 }
 
-/// Each round appends 400 events; commits 1 result, 1 key and a position of +100 in two partitions; stores 10 anomalies.
-async fn write_for_ever(path: &Path) -> anyhow::Result<()> {
-    let store = open(path).await?;
-    let (mut producer, mut anomalies) = (store.producer(), store.anomaly_store());
-    let mut committer = store.committer("workers", "events", "state");
-    let mut next = committer.restore(0).await?.committed.unwrap_or(0);
-    committer.restore(1).await?;
-    let topic: Arc<str> = Arc::from("events");
-    loop {
-        let events = (0..400).map(|i| NewRecord { partition: Some((i % 4) as u32), ..taxi_trip(&topic, next + i) });
-        producer.append(events.collect()).await?;
-        let round = next / 100;
-        next += 100;
+/// Writes rounds of 400 events; of 1 result, 1 key and a position of +100 in two partitions; of 10 anomalies.
+struct Writer {
+    producer: EmbeddedProducer,
+    committer: EmbeddedCommitter,
+    anomalies: EmbeddedAnomalyStore,
+    /// The committed position.
+    next: u64,
+    /// Where every partition of the events ends.
+    end: u64,
+    /// Where the stored anomalies end.
+    stored: u64,
+}
+
+impl Writer {
+    /// Goes on where the one before was killed, which may be in the middle of a round.
+    async fn open(store: &EmbeddedStore) -> anyhow::Result<Self> {
+        let (mut producer, mut anomalies) = (store.producer(), store.anomaly_store());
+        let mut committer = store.committer("workers", "events", "state");
+        let next = committer.restore(0).await?.committed.unwrap_or(0);
+        committer.restore(1).await?;
+        let end = producer.last_records("events").await?.first().map_or(0, |record| record.offset + 1);
+        let stored = anomalies.positions("anomalies").await?.first().map_or(0, |&(_, end)| end);
+        Ok(Self { producer, committer, anomalies, next, end, stored })
+    }
+
+    async fn append(&mut self) -> anyhow::Result<()> {
+        if self.end == self.next {
+            let topic: Arc<str> = Arc::from("events");
+            let events =
+                (0..400).map(|i| NewRecord { partition: Some((i % 4) as u32), ..taxi_trip(&topic, self.end + i) });
+            self.producer.append(events.collect()).await?;
+            self.end += 100;
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> anyhow::Result<()> {
+        let round = self.next / 100;
+        self.next += 100;
         let commits = (0..2).map(|partition| Commit {
             partition,
-            next_offset: next,
+            next_offset: self.next,
             outputs: vec![record("results", 0, &format!("{round}-{partition}"))],
             state: vec![StateRecord { key: "round".into(), value: Some(Bytes::from(round.to_string())) }],
         });
-        committer.commit(commits.collect()).await?;
-        let rows: Vec<_> = (round * 10..round * 10 + 10).map(anomaly).collect();
-        let span = OffsetSpan { topic: "anomalies".into(), partition: 0, from: round * 10, to: round * 10 + 10 };
-        anomalies.store(&rows, &span).await?;
-        writeln!(std::io::stdout(), "{round}")?;
+        Ok(self.committer.commit(commits.collect()).await?)
+    }
+
+    async fn store(&mut self) -> anyhow::Result<()> {
+        let (from, to) = (self.stored, self.next / 10);
+        let rows: Vec<_> = (from..to).map(anomaly).collect();
+        let span = OffsetSpan { topic: "anomalies".into(), partition: 0, from, to };
+        self.anomalies.store(&rows, &span).await?;
+        self.stored = to;
+        Ok(())
+    }
+}
+
+async fn write_for_ever(path: &Path) -> anyhow::Result<()> {
+    let store = open(path).await?;
+    let mut writer = Writer::open(&store).await?;
+    loop {
+        writer.append().await?;
+        writer.commit().await?;
+        writer.store().await?;
+        writeln!(std::io::stdout(), "{}", writer.next / 100)?;
     }
 }
 
@@ -85,13 +127,26 @@ fn run_and_kill(path: &Path, rounds: usize) -> anyhow::Result<()> {
         .args(["--exact", "child", "--nocapture"])
         .env(CHILD, path)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()?;
-    let lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-    let done = lines.map_while(Result::ok).filter(|line| line.trim().parse::<u64>().is_ok()).take(rounds).count();
+    let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+    let (mut done, mut said) = (0, String::new());
+    while done < rounds
+        && let Some(line) = lines.next().transpose()?
+    {
+        match line.trim().parse::<u64>() {
+            Ok(_) => done += 1,
+            Err(_) => said += &format!("{line}\n"),
+        }
+    }
     child.kill()?;
-    child.wait()?;
-    assert_eq!(done, rounds, "the writer ended by itself");
+    let output = child.wait_with_output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        done == rounds,
+        "the writer ended by itself after {done} of {rounds} rounds, {}:\n{said}{errors}",
+        output.status
+    );
     Ok(())
 }
 
@@ -113,6 +168,23 @@ async fn a_killed_writer_leaves_whole_transactions() -> anyhow::Result<()> {
         let now = check(place.file()).await?;
         assert!(now >= before + rounds as u64, "{now} rounds after {before} and {rounds}");
         before = now;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_writer_goes_on_from_the_middle_of_a_round() -> anyhow::Result<()> {
+    let place = TempStore::new()?;
+    for committed in [false, true, false, false] {
+        let store = open(place.file()).await?;
+        let mut writer = Writer::open(&store).await?;
+        writer.append().await?;
+        if committed {
+            writer.commit().await?;
+        }
+        store.close().await;
+        run_and_kill(place.file(), 3)?;
+        check(place.file()).await?;
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use pulse_core::Anomaly;
 use pulse_core::ports::{AnomalyQuery as _, AnomalyStore as _, Commit, Committer as _, EventProducer as _};
 use pulse_core::ports::{EventSource as _, OffsetSpan};
 use pulse_store::{EmbeddedStore, Retention};
@@ -50,7 +52,8 @@ async fn only_what_every_group_has_committed_goes() -> anyhow::Result<()> {
     let place = TempStore::new()?;
     let (store, _) = filled(&place).await?;
     let everything = Retention { max_bytes: Some(0), ..Retention::default() };
-    assert_eq!(store.retain(everything).await?.batches, 0, "nobody has read it yet");
+    assigned(&mut store.source("slow", "events")).await?;
+    assert_eq!(store.retain(everything).await?.batches, 0, "nobody has committed yet");
     commit(&store, "fast", 1000).await?;
     commit(&store, "slow", 450).await?;
     assert_eq!(store.retain(everything).await?.batches, 4, "the fifth is needed in part");
@@ -108,5 +111,48 @@ async fn old_anomalies_go_and_the_file_shrinks() -> anyhow::Result<()> {
     store.close().await;
     let size = std::fs::metadata(place.file())?.len();
     assert!(size < full / 2, "{size} bytes are left");
+    Ok(())
+}
+
+#[tokio::test]
+async fn dead_letters_take_part_though_nobody_reads_them() -> anyhow::Result<()> {
+    let place = TempStore::new()?;
+    let (store, clock) = filled(&place).await?;
+    commit(&store, "readers", 1000).await?;
+    let events = store.retain(Retention { max_age: Some(HOUR * 8), ..Retention::default() }).await?.bytes / 2 * 8;
+    store.create_topic("events.dlq", 1).await?;
+    let topic: Arc<str> = Arc::from("events.dlq");
+    for batch in 0..100 {
+        store.producer().append((0..100).map(|i| taxi_trip(&topic, batch * 100 + i)).collect()).await?;
+    }
+    clock.advance(3_600_000);
+    store.producer().append(vec![record("events", 0, "new")]).await?;
+    commit(&store, "readers", 1000).await?;
+    // The oldest go first, wherever they stand: the events, but for those not committed, and then most dead letters.
+    let small = Retention { max_bytes: Some(events), ..Retention::default() };
+    let dropped = store.retain(small).await?.batches;
+    assert!((80..108).contains(&dropped), "{dropped} batches");
+    assert_eq!(start(&store).await?, 1000, "the last batch was not committed");
+    store.retain(Retention { max_age: Some(HOUR / 2), ..Retention::default() }).await?;
+    let left = read(&mut store.source("probe", "events.dlq"), 100, 1000).await?;
+    assert_eq!(left[0].records[0].offset, 9900, "only the last batch of a partition stays");
+    Ok(())
+}
+
+#[tokio::test]
+async fn anomalies_of_old_events_are_kept_as_long_as_others() -> anyhow::Result<()> {
+    let place = TempStore::new()?;
+    let clock = Arc::new(FixedClock::default());
+    let store = EmbeddedStore::open(place.file(), clock.clone()).await?;
+    let months = SignedDuration::from_hours(24 * 150);
+    let rows = (0..1000).map(anomaly).map(|row| Anomaly { event_time: row.event_time - months, ..row });
+    let span = OffsetSpan { topic: "anomalies".into(), partition: 0, from: 0, to: 1000 };
+    store.anomaly_store().store(&rows.collect::<Vec<_>>(), &span).await?;
+    let policy = Retention { anomaly_max_age: Some(Duration::from_secs(2000)), ..Retention::default() };
+    clock.advance(1_000_000);
+    assert_eq!(store.retain(policy).await?.anomalies, 0);
+    clock.advance(1_600_000);
+    assert_eq!(store.retain(policy).await?.anomalies, 600);
+    assert_eq!(store.query().since(0, 1).await?[0].anomaly.offset, 600);
     Ok(())
 }

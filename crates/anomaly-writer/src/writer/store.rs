@@ -15,6 +15,16 @@ struct Parsed<'a> {
     records: Vec<&'a Record>,
 }
 
+/// What came of storing a part.
+enum Attempt {
+    /// It is stored.
+    Done,
+    /// One of its rows cannot be stored, for this reason.
+    Unfit(String),
+    /// Another writer has stored it up to here.
+    Overtaken(u64),
+}
+
 impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
     /// Stores `chunk`. Dead letters come first: were they written after the span, a crash in between would lose them.
     pub(super) async fn store(&mut self, chunk: Chunk) -> Result<(), End> {
@@ -34,8 +44,14 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
         // Parts still to be stored, the next one last: the range of rows, and their span.
         let mut parts = vec![(0..parsed.anomalies.len(), span)];
         while let Some((rows, span)) = parts.pop() {
-            let Some(reason) = self.attempt(&parsed.anomalies[rows.clone()], &span).await? else {
-                continue;
+            let reason = match self.attempt(&parsed.anomalies[rows.clone()], &span).await? {
+                Attempt::Done => continue,
+                Attempt::Unfit(reason) => reason,
+                Attempt::Overtaken(end) => {
+                    let stored = parsed.records[rows.clone()].partition_point(|record| record.offset < end);
+                    parts.push((rows.start + stored..rows.end, OffsetSpan { from: end, ..span }));
+                    continue;
+                }
             };
             if let [record] = parsed.records[rows.clone()] {
                 let letter = self.letter(&span, record, &reason);
@@ -51,8 +67,8 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
         Ok(())
     }
 
-    /// Stores `rows`, however often that takes; a reason when one of them cannot be stored.
-    async fn attempt(&mut self, rows: &[Anomaly], span: &OffsetSpan) -> Result<Option<String>, End> {
+    /// Stores `rows`, however often that takes, unless they must become others first.
+    async fn attempt(&mut self, rows: &[Anomaly], span: &OffsetSpan) -> Result<Attempt, End> {
         loop {
             let begin = Instant::now();
             match self.store.store(rows, span).await {
@@ -61,14 +77,35 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
                     self.state.metrics.stored(count, begin.elapsed());
                     self.state.report.anomalies += count;
                     self.state.recovered();
-                    return Ok(None);
+                    return Ok(Attempt::Done);
                 }
                 Err(error) if error.class() == ErrorClass::DeadLetter && !rows.is_empty() => {
-                    return Ok(Some(error.to_string()));
+                    return Ok(Attempt::Unfit(error.to_string()));
+                }
+                Err(error) if error.class() == ErrorClass::Fatal => {
+                    let Some(end) = self.overtaken(span).await? else {
+                        return Err(WriterError::Store(Box::new(error)).into());
+                    };
+                    return Ok(Attempt::Overtaken(end));
                 }
                 Err(error) => self.state.failed(error, WriterError::Store).await?,
             }
         }
+    }
+
+    /// Where inside of `span` the database ends now, if it does.
+    ///
+    /// The writer before this one may have stored a last batch after this one had asked where to go on. As the end lies
+    /// beyond the start of the span, what is tried next is always less.
+    async fn overtaken(&mut self, span: &OffsetSpan) -> Result<Option<u64>, End> {
+        let positions = self.positions().await?;
+        let end = positions.into_iter().find_map(|(partition, end)| (partition == span.partition).then_some(end));
+        let end = end.filter(|&end| span.from < end && end < span.to);
+        if let Some(end) = end {
+            let OffsetSpan { partition, from, to, .. } = *span;
+            tracing::info!(partition, from, to, end, "another writer has stored the first of these");
+        }
+        Ok(end)
     }
 
     /// Writes dead letters, however often that takes.

@@ -89,6 +89,7 @@ fn capabilities(profile: &TempDir, phone: bool) -> Capabilities {
         "--headless=new",
         "--no-sandbox",
         "--disable-gpu",
+        "--disable-dev-shm-usage",
         "--no-first-run",
         "--disable-background-networking",
         "--disable-component-update",

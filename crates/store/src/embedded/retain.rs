@@ -21,7 +21,8 @@ pub struct Retention {
     pub max_age: Option<Duration>,
     /// The oldest batches of the log are dropped as long as all together take more bytes than this.
     pub max_bytes: Option<u64>,
-    /// Anomalies whose event time is longer ago than this are dropped.
+    /// Anomalies that were detected longer ago than this are dropped, however old their events are; in order of arrival,
+    /// so that one which was detected later than those stored after it holds those back.
     pub anomaly_max_age: Option<Duration>,
 }
 
@@ -49,7 +50,8 @@ struct Head {
 /// Drops whatever `policy` no longer wants.
 ///
 /// A batch goes only when every group that ever restored its partition has committed past it; the anomaly writer counts
-/// as a group. A topic without groups, and the last batch of a partition, stay.
+/// as a group. A topic that some group reads and none has committed in stays whole; one that no group ever read, as
+/// dead letters are, has nobody to wait for. The last batch of a partition stays.
 pub(super) async fn retain(shared: &Shared, policy: Retention) -> Result<Retained, StoreError> {
     let now = shared.clock.now();
     let mut total = Retained::default();
@@ -119,7 +121,7 @@ async fn drop_batches(txn: &mut Txn<'_>, oldest: i64, max_bytes: Option<u64>) ->
     Ok((ids.len() as u64, (before - total).cast_unsigned()))
 }
 
-/// The oldest batches that every group has committed past, in order of arrival.
+/// The oldest batches that no group needs any more, in order of arrival.
 async fn heads(txn: &mut Txn<'_>) -> Result<Vec<Head>, StoreError> {
     // A group that restored some partitions of a topic, but never committed in this one, holds it back.
     let sql = "WITH readers AS (
@@ -130,7 +132,13 @@ async fn heads(txn: &mut Txn<'_>) -> Result<Vec<Head>, StoreError> {
                  LEFT JOIN positions o
                    ON o.group_name = g.group_name AND o.topic = g.topic AND o.partition = p.partition
                  UNION ALL
-                 SELECT topic, partition, next_offset FROM writer_positions)
+                 SELECT topic, partition, next_offset FROM writer_positions
+                 UNION ALL
+                 SELECT t.name, p.partition, p.next_offset FROM topics t
+                 JOIN partitions p ON p.topic_id = t.id
+                 WHERE t.name NOT IN (SELECT topic FROM positions)
+                   AND t.name NOT IN (SELECT topic FROM writer_positions)
+                   AND t.name NOT IN (SELECT topic FROM leases))
                SELECT p.id, min(min(r.next_offset), p.next_offset - 1) FROM readers r
                JOIN topics t ON t.name = r.topic
                JOIN partitions p ON p.topic_id = t.id AND p.partition = r.partition
@@ -156,8 +164,9 @@ async fn heads(txn: &mut Txn<'_>) -> Result<Vec<Head>, StoreError> {
 }
 
 async fn drop_anomalies(txn: &mut Txn<'_>, oldest: i64) -> Result<u64, StoreError> {
-    let sql = "DELETE FROM anomalies WHERE sequence IN \
-               (SELECT sequence FROM anomalies WHERE event_time < ? ORDER BY event_time LIMIT ?)";
-    let dropped = sqlx::query(sql).bind(oldest).bind(STEP as i64).execute(txn.conn()).await;
+    // From the oldest arrival on, as no index knows when an anomaly was detected.
+    let sql = "DELETE FROM anomalies WHERE sequence IN (SELECT sequence FROM \
+               (SELECT sequence, detected_at FROM anomalies ORDER BY sequence LIMIT ?) WHERE detected_at < ?)";
+    let dropped = sqlx::query(sql).bind(STEP as i64).bind(oldest).execute(txn.conn()).await;
     Ok(dropped.map_err(|source| txn.error(source))?.rows_affected())
 }

@@ -20,6 +20,8 @@ use super::topics::Topic;
 const WAIT: Duration = Duration::from_millis(50);
 /// How often the file is asked for what other processes did: new records, and a takeover of the group.
 const LOOK: Duration = Duration::from_millis(100);
+/// Bytes of payloads from which a batch is handed out: records may be large, so their number alone bounds no memory.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Reads a topic as the one member of its group.
 ///
@@ -209,7 +211,8 @@ impl Reading {
     ) -> Result<Option<RecordBatch>, StoreError> {
         let damaged = |base, error| StoreError::damaged_batch(shared.db.path(), topic, partition, base, error);
         let mut records = Vec::new();
-        while records.len() < max_records {
+        let mut bytes = 0;
+        while records.len() < max_records && bytes < BATCH_BYTES {
             if let Some(decoder) = &mut self.open {
                 let room = max_records - records.len();
                 records.reserve(room.min(decoder.left() as usize));
@@ -218,7 +221,11 @@ impl Reading {
                     // A batch may begin before the offset that was sought.
                     if record.offset >= self.position {
                         self.position = record.offset + 1;
+                        bytes += record.payload.len();
                         records.push(record);
+                    }
+                    if bytes >= BATCH_BYTES {
+                        break;
                     }
                 }
                 if decoder.left() > 0 {
