@@ -15,6 +15,8 @@ pub const HEADER_ORIGIN: &str = "pulse-origin";
 
 /// The value of [`HEADER_LABEL`] for a genuine outlier of the replayed data, which nobody injected.
 pub const LABEL_GENUINE: &str = "genuine_outlier";
+/// Under which labels are counted that the use case does not name.
+pub const LABEL_OTHER: &str = "other";
 
 /// Topic that carries the anomalies of all use cases.
 pub const TOPIC_ANOMALIES: &str = "anomalies";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pulse_core::names::{LABEL_GENUINE, TOPIC_ANOMALIES, dead_letter_topic};
+use pulse_core::names::{LABEL_GENUINE, LABEL_OTHER, TOPIC_ANOMALIES, dead_letter_topic};
 use pulse_core::use_case::{Entity, ForestSettings, RollingSettings};
 use pulse_detect::{RollingError, RollingZScore};
 use pulse_features::{Column, Featurizer, UseCaseDir};
@@ -86,7 +86,7 @@ impl Plan {
         };
         let state_layout = rolling.as_ref().map_or(0, |rolling| rolling.layout(columns, dir.program.as_deref()));
         let kinds = use_case.simulator.anomalies.iter().map(|anomaly| anomaly.name.clone());
-        let labels = [String::new(), LABEL_GENUINE.to_owned()].into_iter().chain(kinds).chain(["other".to_owned()]);
+        let labels = [String::new(), LABEL_GENUINE.to_owned()].into_iter().chain(kinds).chain([LABEL_OTHER.to_owned()]);
         Ok(Self {
             use_case: use_case.name.clone(),
             config_version: dir.config_version.clone(),

@@ -8,7 +8,7 @@ use super::raw::{
     RawAnomaly, RawChange, RawDetectors, RawDraw, RawFeature, RawForest, RawFullFeature, RawRange, RawRolling,
     RawSimulator, RawUseCase,
 };
-use crate::names::TOPIC_INPUT;
+use crate::names::{LABEL_GENUINE, LABEL_OTHER, TOPIC_INPUT};
 
 /// A fault of a configuration: where, what, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,7 +218,7 @@ impl TryFrom<RawUseCase> for UseCase {
             faults.add("metrics.prefix", message);
         }
         let detectors = detectors(raw.detectors, &mut faults);
-        let simulator = simulator(raw.simulator, &features, &mut faults);
+        let simulator = simulator(raw.simulator, &features, timestamp.field.as_deref(), &mut faults);
         faults.into_result(Self {
             name: raw.name,
             description: raw.description,
@@ -404,7 +404,12 @@ fn rolling(raw: RawRolling, faults: &mut Faults) -> RollingSettings {
     }
 }
 
-fn simulator(raw: RawSimulator, features: &[Feature], faults: &mut Faults) -> SimulatorSettings {
+fn simulator(
+    raw: RawSimulator,
+    features: &[Feature],
+    timestamp: Option<&str>,
+    faults: &mut Faults,
+) -> SimulatorSettings {
     let known = |name: &str| features.iter().any(|f| f.name == name && f.kind.is_numeric());
     let train_fraction = faults.in_range("simulator.train_fraction", raw.train_fraction, 0.5, 0.01..=0.99);
     let mut eligible = Vec::with_capacity(raw.eligible.len());
@@ -414,11 +419,20 @@ fn simulator(raw: RawSimulator, features: &[Feature], faults: &mut Faults) -> Si
         }
         eligible.push((feature, minimum.unwrap_or(f64::NEG_INFINITY)..=maximum.unwrap_or(f64::INFINITY)));
     }
+    for (i, field) in raw.also_move.iter().enumerate() {
+        if timestamp == Some(field) || raw.also_move[..i].contains(field) {
+            faults.add(format!("simulator.also_move[{i}]"), format!("{field:?} is moved already: remove it here"));
+        }
+    }
+    let mut labels: HashSet<String> = [LABEL_GENUINE, LABEL_OTHER].map(str::to_owned).into();
     let mut anomalies = Vec::with_capacity(raw.anomalies.len());
     for (i, RawAnomaly { name, description, changes }) in raw.anomalies.into_iter().enumerate() {
         let path = format!("simulator.anomalies[{i}]");
         if !is_identifier(&name) {
             faults.add(format!("{path}.name"), format!("{name:?} must be letters, digits and `_`"));
+        }
+        if !labels.insert(name.clone()) {
+            faults.add(format!("{path}.name"), format!("{name:?} is taken: give every kind a name of its own"));
         }
         if changes.is_empty() {
             faults.add(format!("{path}.changes"), "is empty: an anomaly must change something");

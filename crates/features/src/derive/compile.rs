@@ -148,7 +148,7 @@ fn from_diagnostic(source: &str, diagnostic: &Diagnostic) -> LoadFault {
         let called = source.get(start..).unwrap_or_default();
         let name: String = called.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         if functions::is_impure(&name) {
-            let why = "depends on more than the event (clock, chance, environment, network or log)";
+            let why = "depends on more than the event (clock, chance, environment, time zone, files, network or log)";
             return fault(line, format!("`{name}` {why}, so a replay would differ: do without it"));
         }
     }

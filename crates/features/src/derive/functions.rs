@@ -2,12 +2,14 @@
 
 use vrl::compiler::Function;
 
-/// Functions that ask the clock, chance, the environment, the network or the file system, or that write a log.
-const IMPURE: [&str; 27] = [
+/// Functions that ask the clock, chance, the environment, the network, the file system or the host's time zone, that write a
+/// log, or that could not be shown not to. (`parse_timestamp` and `format_timestamp` take `local` for a time zone.)
+const IMPURE: [&str; 29] = [
     "dns_lookup",
     "encode_proto",
     "encrypt",
     "encrypt_ip",
+    "format_timestamp",
     "get_env_var",
     "get_hostname",
     "get_secret",
@@ -21,6 +23,7 @@ const IMPURE: [&str; 27] = [
     "parse_linux_authorization",
     "parse_proto",
     "parse_syslog",
+    "parse_timestamp",
     "random_bool",
     "random_bytes",
     "random_float",

@@ -77,10 +77,18 @@ fn a_runtime_error_is_a_fault_that_names_the_file() {
 }
 
 #[test]
+fn the_time_zone_is_not_that_of_the_host() {
+    assert_ne!(super::compile::utc(), vrl::compiler::TimeZone::Local);
+}
+
+#[test]
 fn impure_functions_are_refused_with_their_line() {
-    for (call, name) in
-        [("now()", "now"), ("random_int(0, 5)", "random_int"), ("get_env_var!(\"HOME\")", "get_env_var")]
-    {
+    for (call, name) in [
+        ("now()", "now"),
+        ("random_int(0, 5)", "random_int"),
+        ("get_env_var!(\"HOME\")", "get_env_var"),
+        ("parse_timestamp!(\"1\", \"%s\", timezone: \"local\")", "parse_timestamp"),
+    ] {
         let faults = faults(&format!(".half = .distance / 2\n.x = {call}"));
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].starts_with(&format!("features.vrl:2: `{name}` depends on more")), "{faults:?}");

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_core::ports::{EventProducer, PortError};
-use pulse_core::{ErrorClass, Record, names};
-use rand::{Rng, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
+use pulse_core::{Backoff, ErrorClass, Record, names};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -33,7 +31,7 @@ impl<'a, P: EventProducer> Appender<'a, P> {
     /// Appends the events of `job`, trying again as long as the log says that it may help. None where it was stopped
     /// before they were in the log.
     pub(super) async fn append(&mut self, job: Job) -> Result<Option<Tally<'a>>, SimulatorError> {
-        let mut backoff = Backoff::new(job.range.start);
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             // Made anew for every attempt, which gives the same events: attempts after the first are too rare to keep a copy.
             let (records, truths) = job.clone().make().await?;
@@ -48,7 +46,7 @@ impl<'a, P: EventProducer> Appender<'a, P> {
                 return Ok(Some(tally));
             };
             self.bear("append events", error)?;
-            if !backoff.pause(self.stop).await {
+            if !pause(&mut backoff, self.stop).await {
                 return Ok(None);
             }
             // The attempt may have come through although it was reported as failed: a second one would double its events.
@@ -59,19 +57,28 @@ impl<'a, P: EventProducer> Appender<'a, P> {
         }
     }
 
-    /// The sequence number after the last one in the log. None where it was stopped before that was known.
+    /// The sequence number after the last one in the log. It looks at the last record of each partition, so that the topic must be
+    /// ours alone: records of others at the ends would hide how far we were, which is warned of. None where it was stopped before that was known.
     pub(super) async fn next_sequence(&mut self) -> Result<Option<u64>, SimulatorError> {
-        let mut backoff = Backoff::new(0);
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let error = match self.producer.last_records(self.replay.topic()).await {
                 Ok(records) => {
-                    let last = records.iter().filter_map(|record| sequence(record, self.replay.use_case())).max();
+                    let ours = records.iter().filter_map(|record| sequence(record, self.replay.use_case()));
+                    let (count, last) = ours.fold((0, None), |(count, last), one| (count + 1, last.max(Some(one))));
+                    if count < records.len() {
+                        let (topic, others) = (self.replay.topic(), records.len() - count);
+                        warn!(
+                            topic,
+                            others, "others write here, too: give the use case a topic of its own, or events repeat"
+                        );
+                    }
                     return Ok(Some(last.map_or(0, |last| last.saturating_add(1))));
                 }
                 Err(error) => error,
             };
             self.bear("read the end of the topic", error)?;
-            if !backoff.pause(self.stop).await {
+            if !pause(&mut backoff, self.stop).await {
                 return Ok(None);
             }
         }
@@ -95,24 +102,10 @@ fn sequence(record: &Record, use_case: &str) -> Option<u64> {
     record.headers.get_str(names::HEADER_SEQUENCE).filter(|_| ours)?.parse().ok()
 }
 
-/// Growing waits with jitter, so that many simulators do not come back at once.
-struct Backoff {
-    wait: Duration,
-    random: Xoshiro256PlusPlus,
-}
-
-impl Backoff {
-    fn new(seed: u64) -> Self {
-        Self { wait: FIRST_WAIT, random: Xoshiro256PlusPlus::seed_from_u64(seed) }
-    }
-
-    /// Waits; false when it was stopped meanwhile.
-    async fn pause(&mut self, stop: &CancellationToken) -> bool {
-        let wait = self.wait.mul_f64(self.random.random_range(0.5..=1.0));
-        self.wait = (self.wait * 2).min(LONGEST_WAIT);
-        tokio::select! {
-            () = tokio::time::sleep(wait) => true,
-            () = stop.cancelled() => false,
-        }
+/// Waits before another attempt; false when it was stopped meanwhile.
+async fn pause(backoff: &mut Backoff, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(backoff.pause(rand::random())) => true,
+        () = stop.cancelled() => false,
     }
 }

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod dependencies;
+mod documents;
 mod errors;
 mod files;
 mod telemetry;

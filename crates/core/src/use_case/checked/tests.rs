@@ -56,3 +56,30 @@ fn an_unknown_key_is_named() {
     let faults = check(json!({"name": "a", "features": ["x"], "detektors": {}})).unwrap_err();
     assert!(faults[0].contains("detektors"), "{faults:?}");
 }
+
+#[test]
+fn labels_and_moved_fields_are_told_apart() {
+    let change = json!([{"feature": "x", "multiply": 2}]);
+    let config = json!({
+        "name": "a", "features": ["x"], "timestamp": {"field": "at"},
+        "simulator": {
+            "also_move": ["begun", "at", "begun"],
+            "anomalies": [
+                {"name": "spike", "changes": change}, {"name": "spike", "changes": change},
+                {"name": "other", "changes": change}, {"name": "genuine_outlier", "changes": change},
+            ],
+        },
+    });
+    let faults = check(config).unwrap_err();
+    let paths: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        paths,
+        [
+            "simulator.also_move[1]",
+            "simulator.also_move[2]",
+            "simulator.anomalies[1].name",
+            "simulator.anomalies[2].name",
+            "simulator.anomalies[3].name",
+        ]
+    );
+}
