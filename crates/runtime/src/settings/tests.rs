@@ -108,7 +108,8 @@ fn a_missing_or_broken_file_is_named() {
 
     let (file, sources) = with_file("use_case = \n");
     let reason = sources.load().unwrap_err().source().unwrap().to_string();
-    assert!(reason.contains(&file.path().display().to_string()), "{reason}");
+    // Its path may be given from the current folder.
+    assert!(reason.contains(&*file.path().file_name().unwrap().to_string_lossy()), "{reason}");
 }
 
 #[test]
