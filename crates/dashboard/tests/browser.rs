@@ -85,8 +85,8 @@ async fn anomalies_appear_without_reload_and_can_be_filtered_and_opened() {
     ] {
         assert!(text.contains(shown), "{shown} is not in\n{text}");
     }
-    let sheet = browser.eval("document.querySelector('#detail').getBoundingClientRect().width").await;
-    assert_eq!(sheet, 640);
+    // It slides in.
+    browser.until("document.querySelector('#detail').getBoundingClientRect().width === 640").await;
     assert_eq!(browser.complaints().await, Vec::<Value>::new());
     browser.end().await;
 }
