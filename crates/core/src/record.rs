@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::names::{HEADER_ORIGIN, HEADER_REASONS};
+
 /// Milliseconds since the Unix epoch, as Kafka's record timestamps are.
 pub type TimestampMs = i64;
 
@@ -84,6 +86,24 @@ pub struct Record {
     pub payload: Bytes,
     /// Everything else.
     pub headers: Headers,
+}
+
+impl Record {
+    /// This record, which stands in `topic` and `partition`, as a dead letter for `target`: unchanged, with the reasons (a JSON
+    /// array of faults) and its origin added to its headers.
+    #[must_use]
+    pub fn dead_letter(&self, target: &Arc<str>, topic: &str, partition: u32, reasons: &[u8]) -> NewRecord {
+        let origin = format!("{topic}/{partition}/{}", self.offset);
+        let added = [(HEADER_REASONS, reasons), (HEADER_ORIGIN, origin.as_bytes())];
+        NewRecord {
+            topic: Arc::clone(target),
+            partition: None,
+            timestamp: self.timestamp,
+            key: self.key.clone(),
+            payload: self.payload.clone(),
+            headers: Headers::new(self.headers.iter().chain(added)),
+        }
+    }
 }
 
 /// A record on its way into a log.

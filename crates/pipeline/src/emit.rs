@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use pulse_core::names::{HEADER_ORIGIN, HEADER_REASONS, HEADER_USE_CASE};
+use pulse_core::names::HEADER_USE_CASE;
 use pulse_core::ports::Scores;
 use pulse_core::{Anomaly, AnomalyId, Headers, NewRecord, RecordBatch};
 use pulse_features::Fault;
@@ -78,18 +78,8 @@ fn cloud_event_headers(plan: &Plan, anomaly: &Anomaly) -> Headers {
     Headers::new(pairs.map(|(name, value)| (name, value.as_bytes())))
 }
 
-/// The record at `index` as a dead letter: unchanged, with the reasons and its origin added to its headers.
+/// The record at `index` as a dead letter, for these reasons.
 pub(crate) fn dead_letter(plan: &Plan, batch: &RecordBatch, index: usize, faults: &[Fault]) -> NewRecord {
-    let record = &batch.records[index];
-    let origin = format!("{}/{}/{}", batch.topic, batch.partition, record.offset);
     let reasons = serde_json::to_vec(faults).unwrap_or_default();
-    let added = [(HEADER_REASONS, reasons.as_slice()), (HEADER_ORIGIN, origin.as_bytes())];
-    NewRecord {
-        topic: plan.dead_letters.clone(),
-        partition: None,
-        timestamp: record.timestamp,
-        key: record.key.clone(),
-        payload: record.payload.clone(),
-        headers: Headers::new(record.headers.iter().chain(added)),
-    }
+    batch.records[index].dead_letter(&plan.dead_letters, &batch.topic, batch.partition, &reasons)
 }
