@@ -47,4 +47,4 @@ mod server;
 
 pub use metrics::Metrics;
 pub use options::DashboardOptions;
-pub use server::{Dashboard, DashboardError, router, run};
+pub use server::{Dashboard, DashboardError, run};

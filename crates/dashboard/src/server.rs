@@ -118,24 +118,6 @@ impl<Q: AnomalyQuery> Dashboard<Q> {
     }
 }
 
-/// The routes of a dashboard whose stream follows the store in a task of its own, until `stop` fires.
-///
-/// # Errors
-/// When its metrics are in `registry` already.
-pub fn router<Q: AnomalyQuery>(
-    query: Q,
-    options: DashboardOptions,
-    registry: Registry,
-    health: Health,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
-) -> Result<Router, DashboardError> {
-    let dashboard = Dashboard::new(query, options, registry, health, clock, stop)?;
-    let router = dashboard.router();
-    tokio::spawn(async move { dashboard.follow().await });
-    Ok(router)
-}
-
 /// Serves a dashboard over `query` on `listener` until `stop` fires.
 ///
 /// # Errors
