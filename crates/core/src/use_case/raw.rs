@@ -1,10 +1,14 @@
 //! The shape of `config.yaml`, unchecked.
 
+mod simulator;
+
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
+
+pub use simulator::{RawAnomaly, RawChange, RawDraw, RawMultipleOf, RawRange, RawSimulator};
 
 /// The file.
 #[derive(Debug, Clone, Deserialize)]
@@ -198,99 +202,4 @@ pub struct RawRolling {
     /// Whether it decides, or only explains what another one found.
     #[serde(default)]
     pub decides: Option<bool>,
-}
-
-/// The simulator.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawSimulator {
-    /// Share of the sample, from its beginning, that the model is trained on; the rest is replayed.
-    #[serde(default)]
-    pub train_fraction: Option<f64>,
-    /// Column of the sample that marks genuine outliers (any value but empty and `0`). It is no part of the event.
-    #[serde(default)]
-    pub genuine_outlier_column: Option<String>,
-    /// Other time fields that move together with the timestamp field.
-    #[serde(default)]
-    pub also_move: Vec<String>,
-    /// Condition on the row for an injection, as column and range.
-    #[serde(default)]
-    pub eligible: Vec<RawRange>,
-    /// Kinds of anomalies that it injects.
-    #[serde(default)]
-    pub anomalies: Vec<RawAnomaly>,
-}
-
-/// A closed range of a column.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawRange {
-    /// The column.
-    pub feature: String,
-    /// Its smallest value.
-    #[serde(default)]
-    pub minimum: Option<f64>,
-    /// Its largest value.
-    #[serde(default)]
-    pub maximum: Option<f64>,
-}
-
-/// A kind of anomaly: the changes that it makes to an event.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawAnomaly {
-    /// Name, the value of the header `pulse-label`.
-    pub name: String,
-    /// What it is like.
-    #[serde(default)]
-    pub description: String,
-    /// The changes, in order.
-    pub changes: Vec<RawChange>,
-}
-
-/// One change of one field. Exactly one of `multiply`, `divide`, `set` and `multiple_of` is given, as a range that is
-/// drawn from uniformly, or as one number.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawChange {
-    /// The field that changes.
-    pub feature: String,
-    /// Multiply it by this.
-    #[serde(default)]
-    pub multiply: Option<RawDraw>,
-    /// Divide it by this.
-    #[serde(default)]
-    pub divide: Option<RawDraw>,
-    /// Set it to this.
-    #[serde(default)]
-    pub set: Option<RawDraw>,
-    /// Set it to another field times this.
-    #[serde(default)]
-    pub multiple_of: Option<RawMultipleOf>,
-    /// A field that changes by the same amount: a sum that this field is part of.
-    #[serde(default)]
-    pub add_to: Option<String>,
-    /// Decimal places of the result; 2 where left out.
-    #[serde(default)]
-    pub decimals: Option<u8>,
-}
-
-/// Another field times a number.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawMultipleOf {
-    /// The other field.
-    pub feature: String,
-    /// The number.
-    pub times: RawDraw,
-}
-
-/// A number, or a range to draw one from uniformly.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "must be a number, or a range such as [4, 12]")]
-pub enum RawDraw {
-    /// Always this.
-    Fixed(f64),
-    /// Between these two.
-    Between([f64; 2]),
 }
