@@ -7,6 +7,8 @@ pub enum ErrorClass {
     Retry,
     /// This one item can never succeed: set it aside and go on.
     DeadLetter,
+    /// Somebody else does this work now: let go of it, and go on with the rest.
+    Fenced,
     /// Nothing can go on without a person.
     Fatal,
 }

@@ -7,6 +7,7 @@
 
 mod backoff;
 mod error;
+pub mod metric_names;
 pub mod names;
 mod partition;
 mod record;

@@ -22,8 +22,14 @@ pub trait EventProducer: Send + 'static {
     /// Why a call failed.
     type Error: PortError;
 
-    /// Appends `records` in order, all of them or none.
+    /// Appends `records`, those of each partition in order.
+    ///
+    /// What can never be appended, such as a record for a topic that does not exist, is refused before anything is written.
+    /// After any other failure, and after the death of the process, a first part of each partition's records may be in the log.
     fn append(&mut self, records: Vec<NewRecord>) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Number of partitions of `topic`.
+    fn partitions(&mut self, topic: &str) -> impl Future<Output = Result<u32, Self::Error>> + Send;
 
     /// The last record of every partition of `topic` that has one.
     fn last_records(&mut self, topic: &str) -> impl Future<Output = Result<Vec<Record>, Self::Error>> + Send;
@@ -85,16 +91,18 @@ pub struct Commit {
     pub state: Vec<StateRecord>,
 }
 
-/// Commits outputs, state and positions of a consumer group in one transaction.
+/// Commits outputs, state and position of a partition for a consumer group, in one transaction.
 pub trait Committer: Send + 'static {
     /// Why a call failed.
     type Error: PortError;
 
-    /// Takes over `partition`: whoever held it before can commit nothing any more.
-    fn restore(&mut self, partition: u32) -> impl Future<Output = Result<Restored, Self::Error>> + Send;
+    /// Takes over `partitions`: whoever held them before can commit nothing of them any more. The answer has one entry
+    /// for each, in their order.
+    fn restore(&mut self, partitions: &[u32]) -> impl Future<Output = Result<Vec<Restored>, Self::Error>> + Send;
 
-    /// Makes `commits` visible, all together or not at all.
-    fn commit(&mut self, commits: Vec<Commit>) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    /// Makes each of `commits` visible, all of it or nothing, with at most one for each partition. The answer has one
+    /// result for each, in their order: a partition that is lost does not hold up the others.
+    fn commit(&mut self, commits: &[Commit]) -> impl Future<Output = Vec<Result<(), Self::Error>>> + Send;
 }
 
 /// Scores of a batch of rows by one model.

@@ -23,16 +23,21 @@ impl Headers {
     pub fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut buf = BytesMut::new();
         for (name, value) in pairs {
-            let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
-            #[expect(clippy::cast_possible_truncation, reason = "cut to u16::MAX above; logs bound records to 4 GiB")]
-            {
-                buf.put_u16_le(name.len() as u16);
-                buf.put_slice(name);
-                buf.put_u32_le(value.len() as u32);
-            }
-            buf.put_slice(value);
+            Self::encode(&mut buf, name, value);
         }
         Self(buf.freeze())
+    }
+
+    /// Appends one header to `buf`, in the encoding that [`from_encoded`](Self::from_encoded) takes.
+    pub fn encode(buf: &mut BytesMut, name: &str, value: &[u8]) {
+        let name = &name.as_bytes()[..name.len().min(usize::from(u16::MAX))];
+        #[expect(clippy::cast_possible_truncation, reason = "cut to u16::MAX above; logs bound records to 4 GiB")]
+        {
+            buf.put_u16_le(name.len() as u16);
+            buf.put_slice(name);
+            buf.put_u32_le(value.len() as u32);
+        }
+        buf.put_slice(value);
     }
 
     /// Takes headers in their encoded form; a damaged tail is ignored.

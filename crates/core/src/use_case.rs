@@ -6,6 +6,7 @@ mod checked;
 pub mod raw;
 
 pub use checked::{
-    Bounds, ConfigFault, DetectorSettings, Entity, Feature, FeatureType, ForestSettings, RollingSettings,
-    SimulatedAnomaly, SimulatorSettings, TimestampField, UseCase,
+    Bounds, ConfigFault, Constant, DetectorSettings, Distribution, Draw, Entities, Entity, Feature, FeatureProfile,
+    FeatureType, ForestSettings, NumberLimits, NumberProfile, PayloadLimits, Profile, RollingSettings, Rule,
+    SimulatedAnomaly, SimulatorSettings, TextLimits, TimestampField, UseCase,
 };

@@ -1,92 +1,23 @@
 //! The checked use case: valid by construction.
 
+mod faults;
+mod feature;
 mod simulator;
 
-use std::collections::HashSet;
-use std::fmt;
-use std::ops::RangeInclusive;
+use std::collections::BTreeMap;
 
-use super::raw::{RawDetectors, RawFeature, RawForest, RawFullFeature, RawRolling, RawUseCase};
-use crate::names::TOPIC_INPUT;
+use super::raw::{RawDetectors, RawForest, RawPayload, RawRolling, RawRule, RawUseCase};
+use crate::metric_names::RESERVED_LABELS;
+use crate::names::{TOPIC_ANOMALIES, TOPIC_INPUT, dead_letter_topic};
 
-pub use simulator::{SimulatedAnomaly, SimulatorSettings};
+use faults::Faults;
 
-/// A fault of a configuration: where, what, and how to mend it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigFault {
-    /// Path of the key, such as `features[2].minimum`.
-    pub path: String,
-    /// What is wrong and how to mend it.
-    pub message: String,
-}
-
-impl fmt::Display for ConfigFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
-    }
-}
-
-/// Type of a feature, in the words of JSON Schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FeatureType {
-    /// Any finite number.
-    Number,
-    /// A number without a fraction.
-    Integer,
-    /// `true` or `false`; 1 or 0 for a model.
-    Boolean,
-    /// Text; no model sees it.
-    String,
-}
-
-impl FeatureType {
-    /// Its name in JSON Schema.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Number => "number",
-            Self::Integer => "integer",
-            Self::Boolean => "boolean",
-            Self::String => "string",
-        }
-    }
-
-    /// Whether a model can see it.
-    #[must_use]
-    pub fn is_numeric(self) -> bool {
-        self != Self::String
-    }
-}
-
-/// Limits of a number.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Bounds {
-    /// Smallest value.
-    pub minimum: Option<f64>,
-    /// Every value is larger.
-    pub exclusive_minimum: Option<f64>,
-    /// Largest value.
-    pub maximum: Option<f64>,
-    /// Every value is smaller.
-    pub exclusive_maximum: Option<f64>,
-}
-
-/// A field of the events.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Feature {
-    /// Its name: a dotted path into nested JSON.
-    pub name: String,
-    /// Its type.
-    pub kind: FeatureType,
-    /// Its unit.
-    pub unit: Option<String>,
-    /// What it means.
-    pub description: String,
-    /// Whether every event must have it.
-    pub required: bool,
-    /// Its limits.
-    pub bounds: Bounds,
-}
+pub use faults::ConfigFault;
+pub use feature::{Bounds, Constant, Feature, FeatureType, TextLimits};
+pub use simulator::{
+    Distribution, Draw, Entities, FeatureProfile, NumberLimits, NumberProfile, Profile, SimulatedAnomaly,
+    SimulatorSettings,
+};
 
 /// Where the entity stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +35,31 @@ pub struct TimestampField {
     pub field: Option<String>,
     /// Milliseconds by which it may be ahead of the record's own timestamp.
     pub max_ahead_ms: i64,
+}
+
+/// What the fields of every event must be to each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Two sides and a comparison between them. Whether its names are columns is for those to check who know them.
+    pub text: String,
+    /// What to say of an event that breaks it.
+    pub message: Option<String>,
+}
+
+/// Limits of an event as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadLimits {
+    /// Longest event, in bytes.
+    pub max_bytes: usize,
+    /// Deepest nesting of objects and arrays.
+    pub max_depth: usize,
+}
+
+/// A mebibyte, as much as Kafka takes by default, and more levels than people nest.
+impl Default for PayloadLimits {
+    fn default() -> Self {
+        Self { max_bytes: 1 << 20, max_depth: 32 }
+    }
 }
 
 /// Settings of the isolation forest.
@@ -162,10 +118,16 @@ pub struct UseCase {
     pub timestamp: TimestampField,
     /// The fields of its events.
     pub features: Vec<Feature>,
+    /// What they must be to each other.
+    pub rules: Vec<Rule>,
+    /// Limits of an event as a whole.
+    pub payload: PayloadLimits,
     /// The input topic.
     pub topic: String,
     /// Prefix of its own metrics.
     pub metrics_prefix: String,
+    /// Labels that all of them have, with their values.
+    pub metrics_labels: BTreeMap<String, String>,
     /// The detectors.
     pub detectors: DetectorSettings,
     /// The simulator.
@@ -176,64 +138,52 @@ impl TryFrom<RawUseCase> for UseCase {
     type Error = Vec<ConfigFault>;
 
     fn try_from(raw: RawUseCase) -> Result<Self, Self::Error> {
-        let mut faults = Faults::default();
-        if !is_identifier(&raw.name) {
-            faults.add("name", format!("{:?} must be letters, digits and `_`, not starting with a digit", raw.name));
-        }
-        let features = features(raw.features, &mut faults);
-        let timestamp = timestamp(raw.timestamp, &mut faults);
-        let topic = raw.kafka.topic.unwrap_or_else(|| TOPIC_INPUT.to_owned());
-        if !is_topic(&topic) {
-            let message = format!("{topic:?} is no topic name: 1 to 249 of letters, digits, `.`, `_` and `-`");
-            faults.add("kafka.topic", message);
-        }
-        let metrics_prefix = raw.metrics.prefix.unwrap_or_else(|| raw.name.clone());
-        if !is_identifier(&metrics_prefix) {
-            let message = format!("{metrics_prefix:?} must be letters, digits and `_`, not starting with a digit");
-            faults.add("metrics.prefix", message);
-        }
-        let detectors = detectors(raw.detectors, &mut faults);
-        let simulator = simulator::check(raw.simulator, &features, timestamp.field.as_deref(), &mut faults);
-        faults.into_result(Self {
-            name: raw.name,
-            description: raw.description,
-            entity: raw.entity.map_or(Entity::Key, |entity| Entity::Field(entity.field)),
-            timestamp,
-            features,
-            topic,
-            metrics_prefix,
-            detectors,
-            simulator,
-        })
+        let (use_case, faults) = Self::check(raw);
+        if faults.is_empty() { Ok(use_case) } else { Err(faults) }
     }
 }
 
-#[derive(Default)]
-struct Faults(Vec<ConfigFault>);
-
-impl Faults {
-    fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(ConfigFault { path: path.into(), message: message.into() });
-    }
-
-    fn into_result<T>(self, value: T) -> Result<T, Vec<ConfigFault>> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
-    }
-
-    /// `value`, or `default` and a fault where it is outside of `range`.
-    fn in_range<N: PartialOrd + fmt::Display + Copy>(
-        &mut self,
-        path: &str,
-        value: Option<N>,
-        default: N,
-        range: RangeInclusive<N>,
-    ) -> N {
-        let value = value.unwrap_or(default);
-        if range.contains(&value) {
-            return value;
+impl UseCase {
+    /// The use case, and all faults of `raw`. Where there is a fault, something stands in for the value at fault, so that what
+    /// depends on it can be checked too; such a use case must not be run.
+    #[must_use]
+    pub fn check(raw: RawUseCase) -> (Self, Vec<ConfigFault>) {
+        let mut faults = Faults::default();
+        check_name(&raw.name, &mut faults);
+        let entity = raw.entity.map_or(Entity::Key, |entity| Entity::Field(entity.field));
+        if let Entity::Field(field) = &entity {
+            check_field("entity.field", field, &mut faults);
         }
-        self.add(path, format!("{value} must be between {} and {}", range.start(), range.end()));
-        default
+        let timestamp = timestamp(raw.timestamp, &mut faults);
+        let features = feature::features(raw.features, &mut faults);
+        let rules = rules(raw.rules, &mut faults);
+        let payload = payload(&raw.payload, &mut faults);
+        let topic = raw.kafka.topic.unwrap_or_else(|| TOPIC_INPUT.to_owned());
+        check_topic(&topic, &mut faults);
+        let metrics_prefix = raw.metrics.prefix.unwrap_or_else(|| raw.name.clone());
+        // A name at fault is a fault already.
+        if metrics_prefix != raw.name || is_identifier(&raw.name) {
+            check_prefix(&metrics_prefix, &mut faults);
+        }
+        check_labels(&raw.metrics.labels, &mut faults);
+        let detectors = detectors(raw.detectors, &mut faults);
+        let fields = simulator::Fields { features: &features, entity: &entity, timestamp: timestamp.field.as_deref() };
+        let simulator = simulator::check(raw.simulator, fields, &mut faults);
+        let use_case = Self {
+            name: raw.name,
+            description: raw.description,
+            entity,
+            timestamp,
+            features,
+            rules,
+            payload,
+            topic,
+            metrics_prefix,
+            metrics_labels: raw.metrics.labels,
+            detectors,
+            simulator,
+        };
+        (use_case, faults.into_vec())
     }
 }
 
@@ -243,79 +193,90 @@ fn is_identifier(text: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn is_topic(text: &str) -> bool {
-    (1..=249).contains(&text.len())
-        && text != "."
-        && text != ".."
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+fn check_name(name: &str, faults: &mut Faults) {
+    /// It becomes part of names of topics and consumer groups, which have limits of their own.
+    const LONGEST: usize = 100;
+    if name.is_empty() {
+        faults.add("name", "is missing: give the use case the name of its folder");
+    } else if !is_identifier(name) {
+        faults.add("name", format!("{name:?} must be letters, digits and `_`, not starting with a digit"));
+    } else if name.len() > LONGEST {
+        faults.add("name", format!("has {} characters: give it at most {LONGEST}", name.len()));
+    }
 }
 
-fn features(raw: Vec<RawFeature>, faults: &mut Faults) -> Vec<Feature> {
-    if raw.is_empty() {
-        faults.add("features", "is empty: name at least one field of the events");
-    }
-    let mut seen = HashSet::new();
-    let mut features = Vec::with_capacity(raw.len());
-    for (i, raw) in raw.into_iter().enumerate() {
-        let path = format!("features[{i}]");
-        let feature = match raw {
-            RawFeature::Name(name) => Feature {
-                name,
-                kind: FeatureType::Number,
-                unit: None,
-                description: String::new(),
-                required: true,
-                bounds: Bounds::default(),
-            },
-            RawFeature::Full(full) => full_feature(full, &path, faults),
+fn check_prefix(prefix: &str, faults: &mut Faults) {
+    let message = if !is_identifier(prefix) {
+        format!("{prefix:?} must be letters, digits and `_`, not starting with a digit")
+    } else if prefix == "pulse" || prefix.starts_with("pulse_") || prefix.starts_with("__") {
+        format!("{prefix:?} is taken by Stream Pulse or Prometheus: choose one that begins otherwise")
+    } else {
+        return;
+    };
+    faults.add("metrics.prefix", message);
+}
+
+fn check_labels(labels: &BTreeMap<String, String>, faults: &mut Faults) {
+    for label in labels.keys() {
+        let message = if RESERVED_LABELS.contains(&label.as_str()) {
+            format!("{label:?} is a label that these metrics have anyway: choose another name")
+        } else if !is_identifier(label) || label.starts_with("__") {
+            format!("{label:?} must be letters, digits and `_`, not starting with a digit or `__`")
+        } else {
+            continue;
         };
-        if feature.name.is_empty() || feature.name.split('.').any(str::is_empty) {
-            faults.add(&path, format!("{:?} is no field: write `field` or `outer.inner`", feature.name));
-        }
-        if !seen.insert(feature.name.clone()) {
-            faults.add(&path, format!("{:?} is there twice: remove one", feature.name));
-        }
-        features.push(feature);
+        faults.add(format!("metrics.labels.{label}"), message);
     }
-    features
 }
 
-fn full_feature(raw: RawFullFeature, path: &str, faults: &mut Faults) -> Feature {
-    let kind = match raw.kind.as_deref().unwrap_or("number") {
-        "number" => FeatureType::Number,
-        "integer" => FeatureType::Integer,
-        "boolean" => FeatureType::Boolean,
-        "string" => FeatureType::String,
-        other => {
-            faults.add(format!("{path}.type"), format!("{other:?} must be number, integer, boolean or string"));
-            FeatureType::Number
+fn check_field(path: &str, field: &str, faults: &mut Faults) {
+    if !feature::is_field(field) {
+        faults.add(path, format!("{field:?} is no field: write `field` or `outer.inner`"));
+    }
+}
+
+fn check_topic(topic: &str, faults: &mut Faults) {
+    /// Kafka's limit, less the ending of the dead-letter topic.
+    const LONGEST: usize = 249 - ".dlq".len();
+    let is_name = (1..=LONGEST).contains(&topic.len())
+        && !matches!(topic, "." | "..")
+        && topic.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    let is_ours = topic == TOPIC_ANOMALIES || topic == dead_letter_topic(TOPIC_ANOMALIES) || topic.starts_with("__");
+    if !is_name {
+        let message = format!("{topic:?} is no topic name: 1 to {LONGEST} of letters, digits, `.`, `_` and `-`");
+        faults.add("kafka.topic", message);
+    } else if is_ours {
+        faults.add("kafka.topic", format!("{topic:?} is written by Stream Pulse or Kafka itself: read another one"));
+    }
+}
+
+fn rules(raw: Vec<RawRule>, faults: &mut Faults) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::with_capacity(raw.len());
+    for (i, raw) in raw.into_iter().enumerate() {
+        let (text, message) = match raw {
+            RawRule::Text(text) => (text, None),
+            RawRule::Full(full) => (full.rule, full.message),
+        };
+        if rules.iter().any(|rule| rule.text == text) {
+            faults.add(format!("rules[{i}]"), format!("`{text}` is there twice: remove one"));
         }
+        rules.push(Rule { text, message });
+    }
+    rules
+}
+
+fn payload(raw: &RawPayload, faults: &mut Faults) -> PayloadLimits {
+    const MAX_BYTES: u32 = 64 << 20;
+    /// Parsers of JSON, ours among them, give up at 128 levels.
+    const MAX_DEPTH: u32 = 100;
+    let PayloadLimits { max_bytes, max_depth } = PayloadLimits::default();
+    let mut limit = |path: &str, value: Option<u32>, default: usize, highest: u32| {
+        let default = u32::try_from(default).unwrap_or(highest);
+        usize::try_from(faults.in_range(path, value, default, 1..=highest)).unwrap_or(usize::MAX)
     };
-    let bounds = Bounds {
-        minimum: raw.minimum,
-        exclusive_minimum: raw.exclusive_minimum,
-        maximum: raw.maximum,
-        exclusive_maximum: raw.exclusive_maximum,
-    };
-    let given = [bounds.minimum, bounds.exclusive_minimum, bounds.maximum, bounds.exclusive_maximum];
-    if given.iter().flatten().any(|bound| !bound.is_finite()) {
-        faults.add(path, "its limits must be finite numbers");
-    }
-    if matches!(kind, FeatureType::Boolean | FeatureType::String) && given.iter().any(Option::is_some) {
-        faults.add(path, format!("a {} has no limits: remove them", kind.as_str()));
-    }
-    let low = bounds.minimum.into_iter().chain(bounds.exclusive_minimum).fold(f64::NEG_INFINITY, f64::max);
-    let high = bounds.maximum.into_iter().chain(bounds.exclusive_maximum).fold(f64::INFINITY, f64::min);
-    if low > high {
-        faults.add(path, format!("no value can be at least {low} and at most {high}"));
-    }
-    Feature {
-        name: raw.name,
-        kind,
-        unit: raw.unit,
-        description: raw.description,
-        required: raw.required.unwrap_or(true),
-        bounds,
+    PayloadLimits {
+        max_bytes: limit("payload.max_bytes", raw.max_bytes, max_bytes, MAX_BYTES),
+        max_depth: limit("payload.max_depth", raw.max_depth, max_depth, MAX_DEPTH),
     }
 }
 
@@ -323,6 +284,9 @@ fn timestamp(raw: Option<super::raw::RawTimestamp>, faults: &mut Faults) -> Time
     /// Five minutes: more than clocks drift, less than would move a window.
     const DEFAULT_MAX_AHEAD: f64 = 300.0;
     let (field, ahead) = raw.map_or((None, None), |raw| (Some(raw.field), raw.max_ahead_seconds));
+    if let Some(field) = &field {
+        check_field("timestamp.field", field, faults);
+    }
     let seconds = faults.in_range("timestamp.max_ahead_seconds", ahead, DEFAULT_MAX_AHEAD, 0.0..=31_536_000.0);
     #[expect(clippy::cast_possible_truncation, reason = "checked to be at most a year")]
     let max_ahead_ms = (seconds * 1000.0) as i64;
@@ -334,6 +298,13 @@ fn detectors(raw: Option<RawDetectors>, faults: &mut Faults) -> DetectorSettings
         isolation_forest: Some(RawForest::default()),
         rolling_zscore: Some(RawRolling::default()),
     });
+    let lists = [
+        ("isolation_forest", raw.isolation_forest.as_ref().and_then(|raw| raw.features.as_deref())),
+        ("rolling_zscore", raw.rolling_zscore.as_ref().and_then(|raw| raw.features.as_deref())),
+    ];
+    for (detector, features) in lists {
+        check_list(&format!("detectors.{detector}.features"), features, faults);
+    }
     let forest = raw.isolation_forest.map(|raw| forest(raw, faults));
     let rolling = raw.rolling_zscore.map(|raw| rolling(raw, faults));
     let decides = forest.as_ref().is_some_and(|f| f.decides) || rolling.as_ref().is_some_and(|r| r.decides);
@@ -341,6 +312,18 @@ fn detectors(raw: Option<RawDetectors>, faults: &mut Faults) -> DetectorSettings
         faults.add("detectors", "none decides, so nothing would be found: let one have `decides: true`");
     }
     DetectorSettings { forest, rolling }
+}
+
+fn check_list(path: &str, features: Option<&[String]>, faults: &mut Faults) {
+    let Some(features) = features else { return };
+    if features.is_empty() {
+        faults.add(path, "is empty: name a column, or remove the key to take all");
+    }
+    for (i, feature) in features.iter().enumerate() {
+        if features[..i].contains(feature) {
+            faults.add(format!("{path}[{i}]"), format!("{feature:?} is there twice: remove one"));
+        }
+    }
 }
 
 fn forest(raw: RawForest, faults: &mut Faults) -> ForestSettings {

@@ -1,20 +1,25 @@
 //! The shape of `config.yaml`, unchecked.
 
+mod feature;
+mod rule;
 mod simulator;
 
-use std::fmt;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
 
-pub use simulator::{RawAnomaly, RawChange, RawDraw, RawMultipleOf, RawRange, RawSimulator};
+pub use feature::{RawConstant, RawFeature, RawFullFeature};
+pub use rule::{RawFullRule, RawRule};
+pub use simulator::{
+    RawAnomaly, RawChange, RawDraw, RawEntities, RawFeatureProfile, RawMultipleOf, RawProfile, RawRange, RawSimulator,
+};
 
 /// The file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawUseCase {
-    /// Name; must be the folder's.
+    /// Name; must be the folder's. Left out, it is empty, which is a fault to be told with all others.
+    #[serde(default)]
     pub name: String,
     /// What it is about.
     #[serde(default)]
@@ -25,8 +30,15 @@ pub struct RawUseCase {
     /// The timestamp field; none means the record's timestamp.
     #[serde(default)]
     pub timestamp: Option<RawTimestamp>,
-    /// The features: names, or names with their schema.
+    /// The features: names, or names with their schema. Left out, as for the name.
+    #[serde(default)]
     pub features: Vec<RawFeature>,
+    /// What the fields of an event must be to each other.
+    #[serde(default)]
+    pub rules: Vec<RawRule>,
+    /// Limits of an event as a whole.
+    #[serde(default)]
+    pub payload: RawPayload,
     /// Topics.
     #[serde(default)]
     pub kafka: RawKafka,
@@ -45,7 +57,7 @@ pub struct RawUseCase {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawEntity {
-    /// Field of the event, a dotted path into nested JSON.
+    /// Field of the event: a path into nested JSON, as features have one.
     pub field: String,
 }
 
@@ -60,70 +72,16 @@ pub struct RawTimestamp {
     pub max_ahead_seconds: Option<f64>,
 }
 
-/// A feature: only its name, or in full.
-#[derive(Debug, Clone)]
-pub enum RawFeature {
-    /// Only its name.
-    Name(String),
-    /// In full.
-    Full(RawFullFeature),
-}
-
-/// By hand: an untagged enum would hide which key of a feature is wrong.
-impl<'de> Deserialize<'de> for RawFeature {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FeatureVisitor;
-
-        impl<'de> Visitor<'de> for FeatureVisitor {
-            type Value = RawFeature;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a feature, or its schema")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<RawFeature, E> {
-                Ok(RawFeature::Name(name.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawFeature, A::Error> {
-                RawFullFeature::deserialize(MapAccessDeserializer::new(map)).map(RawFeature::Full)
-            }
-        }
-
-        deserializer.deserialize_any(FeatureVisitor)
-    }
-}
-
-/// A feature in full, in the words of JSON Schema.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct RawFullFeature {
-    /// Field of the event, a dotted path into nested JSON.
-    pub name: String,
-    /// `number`, `integer`, `boolean` or `string`; none means `number`.
-    #[serde(rename = "type", default)]
-    pub kind: Option<String>,
-    /// Unit, such as `s` or `USD`.
+/// Limits of an event as a whole.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPayload {
+    /// Longest event, in bytes.
     #[serde(default)]
-    pub unit: Option<String>,
-    /// What it means.
+    pub max_bytes: Option<u32>,
+    /// Deepest nesting of objects and arrays.
     #[serde(default)]
-    pub description: String,
-    /// Whether every event must have it; true where left out.
-    #[serde(default)]
-    pub required: Option<bool>,
-    /// Smallest value.
-    #[serde(default)]
-    pub minimum: Option<f64>,
-    /// Every value must be larger.
-    #[serde(default)]
-    pub exclusive_minimum: Option<f64>,
-    /// Largest value.
-    #[serde(default)]
-    pub maximum: Option<f64>,
-    /// Every value must be smaller.
-    #[serde(default)]
-    pub exclusive_maximum: Option<f64>,
+    pub max_depth: Option<u32>,
 }
 
 /// Topics of a use case.
@@ -142,6 +100,9 @@ pub struct RawMetrics {
     /// Prefix of its own metrics; its name where left out.
     #[serde(default)]
     pub prefix: Option<String>,
+    /// Labels that all of them have, with their values.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The detectors.

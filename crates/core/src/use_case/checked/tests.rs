@@ -83,3 +83,17 @@ fn labels_and_moved_fields_are_told_apart() {
         ]
     );
 }
+
+#[test]
+fn labels_of_metrics_have_names_that_prometheus_takes() {
+    let check = |labels: serde_json::Value| {
+        let raw = serde_json::json!({"name": "x", "features": ["a"], "metrics": {"labels": labels}});
+        UseCase::try_from(serde_json::from_value::<RawUseCase>(raw).unwrap())
+    };
+    let use_case = check(serde_json::json!({"team": "mobility", "region_1": "eu"})).unwrap();
+    assert_eq!(use_case.metrics_labels["team"], "mobility");
+    for label in ["severity", "use_case", "a-b", "1", "__name__", ""] {
+        let faults = check(serde_json::json!({label: "x"})).unwrap_err();
+        assert_eq!(faults[0].path, format!("metrics.labels.{label}"));
+    }
+}

@@ -1,6 +1,10 @@
 //! The shape of `simulator` in `config.yaml`.
 
+mod profile;
+
 use serde::Deserialize;
+
+pub use profile::{RawEntities, RawFeatureProfile, RawProfile};
 
 /// The simulator.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -18,9 +22,12 @@ pub struct RawSimulator {
     /// Condition on the row for an injection, as column and range.
     #[serde(default)]
     pub eligible: Vec<RawRange>,
-    /// Kinds of anomalies that it injects.
+    /// Kinds of anomalies that it injects. Left out, drawn events get a spike now and then.
     #[serde(default)]
-    pub anomalies: Vec<RawAnomaly>,
+    pub anomalies: Option<Vec<RawAnomaly>>,
+    /// Draws the events; the sample, where there is one, then only trains the model.
+    #[serde(default)]
+    pub profile: Option<RawProfile>,
 }
 
 /// A closed range of a column.
@@ -46,33 +53,48 @@ pub struct RawAnomaly {
     /// What it is like.
     #[serde(default)]
     pub description: String,
+    /// Number of consecutive events of one entity that it covers, or a range to draw it from; 1 where left out.
+    #[serde(default)]
+    pub lasts: Option<RawDraw>,
+    /// Whether it grows from nothing to its full size over the events that it covers.
+    #[serde(default)]
+    pub grows: bool,
     /// The changes, in order.
     pub changes: Vec<RawChange>,
 }
 
-/// One change of one field. Exactly one of `multiply`, `divide`, `set` and `multiple_of` is given, as a range that is
-/// drawn from uniformly, or as one number.
-#[derive(Debug, Clone, Deserialize)]
+/// One change of one field. Exactly one of `multiply`, `divide`, `add`, `set`, `multiple_of` and `hold` is given. The numbers
+/// are ranges that are drawn from uniformly, once for all events that the anomaly covers, or fixed. The field's own limits hold.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawChange {
     /// The field that changes.
     pub feature: String,
+    /// Fields that change likewise, by the same draw.
+    #[serde(default)]
+    pub also: Vec<String>,
     /// Multiply it by this.
     #[serde(default)]
     pub multiply: Option<RawDraw>,
     /// Divide it by this.
     #[serde(default)]
     pub divide: Option<RawDraw>,
+    /// Add this to it.
+    #[serde(default)]
+    pub add: Option<RawDraw>,
     /// Set it to this.
     #[serde(default)]
     pub set: Option<RawDraw>,
     /// Set it to another field times this.
     #[serde(default)]
     pub multiple_of: Option<RawMultipleOf>,
+    /// `true` repeats the value that the entity had before the anomaly.
+    #[serde(default)]
+    pub hold: bool,
     /// A field that changes by the same amount: a sum that this field is part of.
     #[serde(default)]
     pub add_to: Option<String>,
-    /// Decimal places of the result; 2 where left out.
+    /// Decimal places of the result; where left out, those of its profile, else 2.
     #[serde(default)]
     pub decimals: Option<u8>,
 }
