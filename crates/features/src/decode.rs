@@ -7,6 +7,8 @@ mod visitor;
 pub(crate) use fields::{FieldTree, PathClash};
 pub(crate) use payload::quote_at;
 
+use pulse_core::use_case::PayloadLimits;
+
 use crate::fault::Fault;
 
 /// Where a text value stands, so that a slot borrows from nothing.
@@ -43,6 +45,8 @@ pub(crate) enum Slot {
     Text(Text),
     /// An array or an object: its name with article.
     Other(&'static str),
+    /// The field lies in something that is no object: its name with article.
+    Outside(&'static str),
 }
 
 impl Slot {
@@ -53,7 +57,7 @@ impl Slot {
             Self::Float(_) | Self::Integer(_) => "a number",
             Self::Boolean(_) => "a boolean",
             Self::Text(_) => "a string",
-            Self::Other(what) => what,
+            Self::Other(what) | Self::Outside(what) => what,
         }
     }
 }
@@ -84,18 +88,23 @@ impl Slots {
     }
 
     /// Fills itself with the fields of `payload`, which comes back as text.
-    pub(crate) fn read<'p>(&mut self, tree: &FieldTree, payload: &'p [u8]) -> Result<&'p str, Fault> {
-        let text = payload::check(payload)?;
+    pub(crate) fn read<'p>(
+        &mut self,
+        tree: &FieldTree,
+        payload: &'p [u8],
+        limits: PayloadLimits,
+    ) -> Result<&'p str, Fault> {
+        let text = payload::check(payload, limits)?;
         self.values.clear();
         self.values.resize(tree.len(), Slot::Missing);
         self.unescaped.clear();
         self.reading = None;
         match visitor::read(tree, text, self) {
-            Ok(true) => Ok(text),
-            Ok(false) => Err(payload::not_an_object(text)),
+            Ok(None) => Ok(text),
+            Ok(Some(_)) => Err(payload::not_an_object(text)),
             Err(error) => Err(match self.reading {
                 Some(index) if payload::is_out_of_range(&error) => payload::too_large(tree.path(index)),
-                _ => payload::not_json(&error),
+                _ => payload::not_json(&error, text),
             }),
         }
     }

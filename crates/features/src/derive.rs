@@ -48,9 +48,14 @@ struct Input {
 }
 
 impl Derivation {
-    /// Compiles `source` against the declared `features`.
-    pub(crate) fn compile(source: &str, features: &[Feature]) -> Result<Self, Vec<LoadFault>> {
-        compile::compile(source, features)
+    /// Compiles `source` against the declared `features`; `taken` are fields that it must not assign either.
+    pub(crate) fn compile(source: &str, features: &[Feature], taken: &[&str]) -> Result<Self, Vec<LoadFault>> {
+        compile::compile(source, features, taken)
+    }
+
+    /// The columns that `source` seems to add, where it cannot be compiled.
+    pub(crate) fn guess_columns(source: &str) -> Vec<Column> {
+        docs::assigned(source).into_iter().map(|name| compile::column(name, source)).collect()
     }
 
     /// The columns that it adds, in the order of their first assignment.
@@ -110,7 +115,7 @@ impl Clone for Deriver {
 
 fn to_value(slot: Slot, kind: FeatureType, slots: &Slots, payload: &str) -> Option<Value> {
     match slot {
-        Slot::Missing | Slot::Other(_) => None,
+        Slot::Missing | Slot::Other(_) | Slot::Outside(_) => None,
         #[expect(clippy::cast_possible_truncation, reason = "validated to be whole and within 64 bits")]
         Slot::Float(value) if kind == FeatureType::Integer => Some(Value::Integer(value as i64)),
         Slot::Float(value) => NotNan::new(value).ok().map(Value::Float),

@@ -3,23 +3,31 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 /// One fault of a file of the folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LoadFault {
     /// The file's name, such as `config.yaml`.
     pub file: &'static str,
     /// Line, counted from 1, where it is known.
     pub line: Option<usize>,
+    /// Path of the key, such as `features[2].minimum`, or name of the column; empty for the file as a whole.
+    pub path: String,
     /// What is wrong, and the mend.
     pub message: String,
 }
 
 impl fmt::Display for LoadFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}: {}", self.file, self.message),
-            None => write!(f, "{}: {}", self.file, self.message),
+        f.write_str(self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
         }
+        if !self.path.is_empty() {
+            write!(f, ": {}", self.path)?;
+        }
+        write!(f, ": {}", self.message)
     }
 }
 

@@ -6,17 +6,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use pulse_core::TimestampMs;
-use pulse_core::use_case::{Entity, Feature, UseCase};
+use pulse_core::use_case::{Entity, Feature, FeatureType, PayloadLimits, UseCase};
 
 use crate::column::Column;
 use crate::decode::{FieldTree, PathClash, Slot, Slots, quote_at};
 use crate::derive::{Derivation, Deriver};
 use crate::error::UseCaseError;
 use crate::fault::Fault;
-use crate::use_case_dir::UseCaseDir;
+use crate::rule::Rounded;
+use crate::use_case_dir::{Compiled, UseCaseDir};
 
-/// The longest entity, in bytes.
-const MAX_ENTITY_BYTES: usize = 256;
+pub use check::check_entity;
 
 /// What an event must have besides its required features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +42,16 @@ pub struct Featurizer {
     shared: Arc<Shared>,
     slots: Slots,
     deriver: Option<Deriver>,
+    stack: Vec<Rounded>,
 }
 
 /// What does not change from event to event.
 #[derive(Debug)]
 struct Shared {
+    limits: PayloadLimits,
     tree: FieldTree,
     features: Vec<Feature>,
+    compiled: Arc<Compiled>,
     /// The slot of each feature.
     places: Vec<usize>,
     entity: Option<usize>,
@@ -63,10 +66,10 @@ impl Featurizer {
     /// # Errors
     /// None today: [`UseCaseDir::load`] has found every fault already.
     pub fn new(dir: &UseCaseDir) -> Result<Self, UseCaseError> {
-        Ok(Self::build(&dir.use_case, dir.derivation().cloned()))
+        Ok(Self::build(&dir.use_case, dir.compiled()))
     }
 
-    fn build(use_case: &UseCase, derivation: Option<Arc<Derivation>>) -> Self {
+    fn build(use_case: &UseCase, compiled: &Arc<Compiled>) -> Self {
         let mut tree = FieldTree::default();
         // Loading has refused fields that lie within each other, so no place is left out.
         let mut place = |name: &str| tree.add(name).ok();
@@ -76,10 +79,20 @@ impl Featurizer {
             Entity::Field(field) => place(field),
         };
         let time = use_case.timestamp.field.as_deref().and_then(place);
-        let columns = columns(&use_case.features, derivation.as_deref());
-        let max_ahead_ms = use_case.timestamp.max_ahead_ms;
-        let shared = Shared { tree, features: use_case.features.clone(), places, entity, time, max_ahead_ms, columns };
-        Self { shared: Arc::new(shared), slots: Slots::default(), deriver: derivation.map(Deriver::new) }
+        let derived = compiled.derivation.as_deref().map_or(&[][..], Derivation::columns);
+        let shared = Shared {
+            limits: use_case.payload,
+            tree,
+            features: use_case.features.clone(),
+            compiled: Arc::clone(compiled),
+            places,
+            entity,
+            time,
+            max_ahead_ms: use_case.timestamp.max_ahead_ms,
+            columns: columns(&use_case.features, derived),
+        };
+        let deriver = compiled.derivation.clone().map(Deriver::new);
+        Self { shared: Arc::new(shared), slots: Slots::default(), deriver, stack: Vec::new() }
     }
 
     /// The columns of every row: the numeric features in the order of the configuration, then the derived ones in the
@@ -101,11 +114,18 @@ impl Featurizer {
     /// All faults of the event at once; `row` is then of no use.
     pub fn decode<'p>(&mut self, payload: &'p [u8], need: Need, row: &mut Vec<f64>) -> Result<Decoded<'p>, Vec<Fault>> {
         row.clear();
-        let Self { shared, slots, deriver } = self;
-        let text = slots.read(&shared.tree, payload).map_err(|fault| vec![fault])?;
+        let Self { shared, slots, deriver, stack } = self;
+        let text = slots.read(&shared.tree, payload, shared.limits).map_err(|fault| vec![fault])?;
         let mut faults = Vec::new();
-        for (feature, &place) in shared.features.iter().zip(&shared.places) {
-            match check::number(feature, slots.get(place)) {
+        for ((feature, pattern), &place) in shared.features.iter().zip(&shared.compiled.patterns).zip(&shared.places) {
+            let slot = slots.get(place);
+            let number = match slot {
+                Slot::Text(at) if feature.kind == FeatureType::String => {
+                    check::text(feature, pattern.as_ref(), slots.text(at, text)).map(|()| f64::NAN)
+                }
+                _ => check::number(feature, slot),
+            };
+            match number {
                 Ok(number) if feature.kind.is_numeric() => row.push(number),
                 Ok(_) => {}
                 Err(message) => faults.push(shared.fault(place, text, message)),
@@ -130,20 +150,28 @@ impl Featurizer {
         {
             faults.push(fault);
         }
+        if faults.is_empty() {
+            let broken = shared.compiled.rules.iter().enumerate().filter(|(_, rule)| rule.is_broken(row, stack));
+            faults.extend(broken.map(|(index, rule)| rule.fault(index, row, &shared.columns)));
+        }
         if faults.is_empty() { Ok(Decoded { entity, event_time }) } else { Err(faults) }
     }
 
-    /// The fault of an event whose time is further ahead of its record's than the use case allows; one bad clock must not
-    /// move time.
+    /// The fault of an event's time beside that of its record: one bad clock must not move time, and seconds where
+    /// milliseconds are meant would put every event into January 1970.
     #[must_use]
-    pub fn check_ahead(&self, event_time: TimestampMs, record_time: TimestampMs) -> Option<Fault> {
+    pub fn check_time(&self, event_time: TimestampMs, record_time: TimestampMs) -> Option<Fault> {
         let limit = self.shared.max_ahead_ms;
         let ahead = event_time.saturating_sub(record_time);
-        (ahead > limit).then(|| {
-            let field = self.shared.time.map_or("", |place| self.shared.tree.path(place));
-            let message = format!("is {ahead} ms ahead of its record: set the sender's clock; {limit} ms are allowed");
-            Fault::field(field, event_time.to_string(), message)
-        })
+        let message = if ahead > limit {
+            format!("is {ahead} ms ahead of its record: set the sender's clock; {limit} ms are allowed")
+        } else if check::is_in_seconds(event_time, record_time) {
+            "is in seconds: send milliseconds since 1970, or RFC 3339 text".to_owned()
+        } else {
+            return None;
+        };
+        let field = self.shared.time.map_or("", |place| self.shared.tree.path(place));
+        Some(Fault::field(field, event_time.to_string(), message))
     }
 }
 
@@ -154,15 +182,15 @@ impl Shared {
     }
 }
 
-/// The columns of a use case with these features.
-pub(crate) fn columns(features: &[Feature], derivation: Option<&Derivation>) -> Vec<Column> {
+/// The columns of a use case with these features, and with those that its program derives.
+pub(crate) fn columns(features: &[Feature], derived: &[Column]) -> Vec<Column> {
     let raw = features.iter().filter(|feature| feature.kind.is_numeric()).map(|feature| Column {
         name: feature.name.clone(),
         unit: feature.unit.clone(),
         description: feature.description.clone(),
         derived: false,
     });
-    raw.chain(derivation.map_or_else(Vec::new, |derivation| derivation.columns().to_vec())).collect()
+    raw.chain(derived.iter().cloned()).collect()
 }
 
 /// The fields of `use_case` that cannot stand beside each other.

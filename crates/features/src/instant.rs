@@ -1,6 +1,5 @@
 //! Instants on the wire: RFC 3339 text, or milliseconds since the Unix epoch.
 
-use jiff::Timestamp;
 use pulse_core::TimestampMs;
 
 const MS_PER_DAY: i64 = 86_400_000;
@@ -64,14 +63,23 @@ pub fn format_rfc3339(instant: TimestampMs) -> [u8; 24] {
     text
 }
 
-/// `number` as milliseconds since the Unix epoch, where it is an instant that can be written as a date.
+/// Whether `instant` lies in the years 1 to 9999, which every format and database can express, up to a day before the end of
+/// the last one, so that its local time can be written anywhere.
+#[must_use]
+pub fn is_storable(instant: TimestampMs) -> bool {
+    const FIRST: i64 = -62_135_596_800_000;
+    const LAST: i64 = 253_402_207_200_999;
+    (FIRST..=LAST).contains(&instant)
+}
+
+/// `number` as milliseconds since the Unix epoch, where it is an instant that can be stored.
 pub(crate) fn from_epoch_ms(number: f64) -> Option<TimestampMs> {
     if number.is_nan() {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "beyond the range of i64 it saturates, which is refused next")]
     let ms = number.floor() as i64;
-    Timestamp::from_millisecond(ms).ok().map(|_| ms)
+    is_storable(ms).then_some(ms)
 }
 
 fn digits(bytes: &[u8]) -> Option<i64> {
@@ -136,6 +144,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
@@ -167,6 +176,11 @@ mod tests {
         assert_eq!(from_epoch_ms(-0.5), Some(-1));
         assert_eq!(from_epoch_ms(1e300), None);
         assert_eq!(from_epoch_ms(f64::NAN), None);
+        // The bounds are those of jiff, whose range ends where it does for the same reason.
+        let last = Timestamp::MAX.as_millisecond();
+        assert!(is_storable(last) && !is_storable(last + 1));
+        assert_eq!("0001-01-01T00:00:00Z".parse::<Timestamp>().unwrap().as_millisecond(), -62_135_596_800_000);
+        assert!(is_storable(-62_135_596_800_000) && !is_storable(-62_135_596_800_001));
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 //! - No clock, no randomness, no network: the columns of an event depend on its bytes and on the folder alone.
 //! - No input makes it panic; what is wrong with an event becomes a list of [`Fault`]s.
 
+mod check;
 mod column;
 mod decode;
 mod derive;
@@ -14,13 +15,16 @@ mod error;
 mod fault;
 mod featurizer;
 mod instant;
+mod nearest;
+mod rule;
 mod sample;
 mod use_case_dir;
 
+pub use check::{ColumnOutline, FeatureOutline, Outline, Report, SampleOutline, check};
 pub use column::Column;
 pub use error::{LoadFault, SampleError, UseCaseError};
 pub use fault::Fault;
-pub use featurizer::{Decoded, Featurizer, Need};
-pub use instant::{format_rfc3339, parse_rfc3339};
+pub use featurizer::{Decoded, Featurizer, Need, check_entity};
+pub use instant::{format_rfc3339, is_storable, parse_rfc3339};
 pub use sample::{Sample, SampleRow};
-pub use use_case_dir::UseCaseDir;
+pub use use_case_dir::{UseCaseDir, list_use_cases};

@@ -8,7 +8,8 @@ use pulse_core::UseCase;
 use serde_json::{Map, Value};
 
 use crate::error::SampleError;
-pub(crate) use read::{CellKind, column_kinds};
+use read::Rows;
+pub(crate) use read::{CellKind, ColumnKind, column_kinds};
 
 /// One event of the sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,21 +24,27 @@ pub struct SampleRow {
 #[derive(Debug, Clone)]
 pub struct Sample {
     rows: Vec<SampleRow>,
+    lines: Vec<u64>,
     training: usize,
     fingerprint: u64,
 }
 
 impl Sample {
     pub(crate) fn read(path: &Path, use_case: &UseCase) -> Result<Self, SampleError> {
-        let (rows, fingerprint) = read::rows(path, use_case)?;
+        Self::read_all(path, use_case, 1).map_err(|faults| read::first(path, faults))
+    }
+
+    /// The sample, or its first faults, at most `limit`.
+    pub(crate) fn read_all(path: &Path, use_case: &UseCase, limit: usize) -> Result<Self, Vec<SampleError>> {
+        let Rows { rows, lines, hash } = read::rows(path, use_case, limit)?;
         if rows.len() < 2 {
-            return Err(SampleError::TooShort { path: path.to_owned(), rows: rows.len() });
+            return Err(vec![SampleError::TooShort { path: path.to_owned(), rows: rows.len() }]);
         }
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let training = (rows.len() as f64 * use_case.simulator.train_fraction).round() as usize;
         let training = training.clamp(1, rows.len() - 1);
-        let fingerprint = fingerprint ^ (training as u64).rotate_left(32);
-        Ok(Self { rows, training, fingerprint })
+        let fingerprint = hash ^ (training as u64).rotate_left(32);
+        Ok(Self { rows, lines, training, fingerprint })
     }
 
     /// The first part, for training.
@@ -50,6 +57,11 @@ impl Sample {
     #[must_use]
     pub fn replay(&self) -> &[SampleRow] {
         &self.rows[self.training..]
+    }
+
+    /// All rows with their lines in the file.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, &SampleRow)> {
+        self.lines.iter().copied().zip(&self.rows)
     }
 
     /// A hash of the file and of where it is split.

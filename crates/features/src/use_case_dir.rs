@@ -1,25 +1,28 @@
 //! A use case's folder: `config.yaml`, and beside it, where they exist, `features.vrl` and `sample.csv`.
 
+mod examine;
 mod infer;
-mod lines;
+mod yaml;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pulse_core::use_case::raw::RawUseCase;
-use pulse_core::use_case::{ConfigFault, UseCase};
+use pulse_core::use_case::UseCase;
+use regex::Regex;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::derive::{self, Derivation};
-use crate::error::{LoadFault, SampleError, UseCaseError};
-use crate::featurizer;
+use crate::derive::Derivation;
+use crate::error::{SampleError, UseCaseError};
+use crate::rule::Rule;
 use crate::sample::Sample;
 
+pub(crate) use examine::Examined;
+
 /// Name of the configuration file.
-const CONFIG: &str = "config.yaml";
+pub(crate) const CONFIG: &str = "config.yaml";
 /// Name of the sample file.
-const SAMPLE: &str = "sample.csv";
+pub(crate) const SAMPLE: &str = "sample.csv";
 
 /// A use case, loaded and found to be without faults.
 #[derive(Debug, Clone)]
@@ -32,7 +35,18 @@ pub struct UseCaseDir {
     pub config_version: String,
     /// The text of `features.vrl`.
     pub program: Option<String>,
-    derivation: Option<Arc<Derivation>>,
+    compiled: Arc<Compiled>,
+}
+
+/// What runs on every event.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    /// `features.vrl`.
+    pub(crate) derivation: Option<Arc<Derivation>>,
+    /// The rules, in their order.
+    pub(crate) rules: Vec<Rule>,
+    /// The pattern of each feature.
+    pub(crate) patterns: Vec<Option<Regex>>,
 }
 
 impl UseCaseDir {
@@ -41,35 +55,16 @@ impl UseCaseDir {
     /// # Errors
     /// When the folder does not exist or cannot be read, and when its files have faults: all of them at once.
     pub fn load(usecases: &Path, name: &str) -> Result<Self, UseCaseError> {
-        let path = usecases.join(name);
-        // A name with a separator would leave the folder of use cases.
-        let is_name = Path::new(name).components().count() == 1 && !name.starts_with('.');
-        if !is_name || !path.join(CONFIG).is_file() {
-            let (name, folder) = (name.to_owned(), usecases.to_owned());
-            return Err(UseCaseError::NotFound { name, folder, known: list(usecases) });
+        let Examined { dir, faults, sample_error, .. } = examine::examine(usecases, name)?;
+        match dir {
+            Some(dir) if faults.is_empty() => sample_error.map_or(Ok(dir), |error| Err(error.into())),
+            _ => Err(UseCaseError::Invalid { folder: usecases.join(name), faults }),
         }
-        let config = read(&path.join(CONFIG))?;
-        let program = read_optional(&path.join(derive::FILE))?;
-        let mut raw: RawUseCase =
-            serde_saphyr::from_str(&config).map_err(|error| invalid(&path, vec![parse(&error)]))?;
-        let sample = path.join(SAMPLE);
-        infer::types(&mut raw, &sample)?;
-        let use_case = UseCase::try_from(raw).map_err(|faults| invalid(&path, locate(faults, &config)))?;
-        let mut faults = locate(beyond_core(&use_case, name), &config);
-        let derivation = match program.as_deref().map(|source| Derivation::compile(source, &use_case.features)) {
-            None => None,
-            Some(Ok(derivation)) => Some(Arc::new(derivation)),
-            Some(Err(found)) => {
-                faults.extend(found);
-                return Err(invalid(&path, faults));
-            }
-        };
-        faults.extend(locate(unknown_columns(&use_case, derivation.as_deref()), &config));
-        if !faults.is_empty() {
-            return Err(invalid(&path, faults));
-        }
-        let config_version = version(&config, program.as_deref());
-        Ok(Self { path, use_case, config_version, program, derivation })
+    }
+
+    /// The use case as far as it can be read, with all its faults.
+    pub(crate) fn examine(usecases: &Path, name: &str) -> Result<Examined, UseCaseError> {
+        examine::examine(usecases, name)
     }
 
     /// The sample; none where the folder has no `sample.csv`.
@@ -81,14 +76,15 @@ impl UseCaseDir {
         if path.is_file() { Sample::read(&path, &self.use_case).map(Some) } else { Ok(None) }
     }
 
-    /// The compiled `features.vrl`.
-    pub(crate) fn derivation(&self) -> Option<&Arc<Derivation>> {
-        self.derivation.as_ref()
+    /// What runs on every event.
+    pub(crate) fn compiled(&self) -> &Arc<Compiled> {
+        &self.compiled
     }
 }
 
-/// The use cases that exist, in the order of their names.
-fn list(usecases: &Path) -> Vec<String> {
+/// The use cases in the folder `usecases`, in the order of their names.
+#[must_use]
+pub fn list_use_cases(usecases: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(usecases) else { return Vec::new() };
     let mut names: Vec<String> = entries
         .filter_map(Result::ok)
@@ -109,67 +105,6 @@ fn read_optional(path: &Path) -> Result<Option<String>, UseCaseError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(UseCaseError::Read { path: path.to_owned(), source }),
     }
-}
-
-fn invalid(folder: &Path, faults: Vec<LoadFault>) -> UseCaseError {
-    UseCaseError::Invalid { folder: folder.to_owned(), faults }
-}
-
-fn parse(error: &serde_saphyr::Error) -> LoadFault {
-    let line = error.location().and_then(|location| usize::try_from(location.line()).ok()).filter(|&line| line > 0);
-    LoadFault { file: CONFIG, line, message: error.without_snippet().to_string() }
-}
-
-fn locate(faults: Vec<ConfigFault>, config: &str) -> Vec<LoadFault> {
-    if faults.is_empty() {
-        return Vec::new();
-    }
-    let lines = lines::Lines::of(config);
-    let located = |fault: ConfigFault| {
-        let line = lines.find(&fault.path);
-        LoadFault { file: CONFIG, line, message: fault.to_string() }
-    };
-    faults.into_iter().map(located).collect()
-}
-
-/// Faults that only show beside the folder and the form of events.
-fn beyond_core(use_case: &UseCase, folder: &str) -> Vec<ConfigFault> {
-    let mut faults = Vec::new();
-    if use_case.name != folder {
-        let message = format!("{:?} must be the folder's name, {folder:?}", use_case.name);
-        faults.push(ConfigFault { path: "name".to_owned(), message });
-    }
-    for (path, clash) in featurizer::path_clashes(use_case) {
-        let (outer, inner) = (clash.outer, clash.inner);
-        let message = format!("{inner:?} lies within {outer:?}: a field is either a value or an object");
-        faults.push(ConfigFault { path, message });
-    }
-    faults
-}
-
-/// Detectors' features that are no columns.
-fn unknown_columns(use_case: &UseCase, derivation: Option<&Derivation>) -> Vec<ConfigFault> {
-    let columns = featurizer::columns(&use_case.features, derivation);
-    let detectors = &use_case.detectors;
-    let wanted = [
-        ("isolation_forest", detectors.forest.as_ref().and_then(|forest| forest.features.as_ref())),
-        ("rolling_zscore", detectors.rolling.as_ref().and_then(|rolling| rolling.features.as_ref())),
-    ];
-    let mut faults = Vec::new();
-    for (detector, features) in wanted {
-        for (i, feature) in features.into_iter().flatten().enumerate() {
-            if !columns.iter().any(|column| column.name == *feature) {
-                let known: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-                let message = format!("{feature:?} is no numeric column: there are {}", known.join(", "));
-                faults.push(ConfigFault { path: format!("detectors.{detector}.features[{i}]"), message });
-            }
-        }
-    }
-    if columns.is_empty() {
-        let message = "none is numeric, and nothing is derived: a detector needs a number".to_owned();
-        faults.push(ConfigFault { path: "features".to_owned(), message });
-    }
-    faults
 }
 
 fn version(config: &str, program: Option<&str>) -> String {

@@ -30,7 +30,7 @@ pub(crate) fn anomaly(
     let seen = plan.forest.iter().flat_map(|_| prepared.rows.row(position).iter().copied());
     let decider = verdict.detectors.first()?;
     let anomaly = Anomaly {
-        id: AnomalyId::of(&batch.topic, batch.partition, record),
+        id: AnomalyId::of(&plan.use_case, &batch.topic, batch.partition, record),
         topic: batch.topic.to_string(),
         partition: batch.partition,
         offset: record.offset,

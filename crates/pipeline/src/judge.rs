@@ -10,6 +10,7 @@ use pulse_core::{DetectorVerdict, Expected, Matrix, RecordBatch, Severity, Times
 use pulse_detect::Deviation;
 use pulse_features::Fault;
 
+use crate::columns::ColumnCounts;
 use crate::emit;
 use crate::outcome::{Counts, Judged, Outcome};
 use crate::plan::{DETECTOR_FOREST, DETECTOR_ROLLING, Plan};
@@ -54,6 +55,7 @@ pub struct Prepared {
     pub(crate) dead: Vec<(usize, Vec<Fault>)>,
     pub(crate) rows: Matrix,
     pub(crate) counts: Counts,
+    pub(crate) columns: ColumnCounts,
 }
 
 /// The verdict on an event, before it is written down.
@@ -85,9 +87,13 @@ impl Prepared {
 
     /// Decides, and writes the anomalies and dead letters. `scores` holds one score for each of [`rows`](Self::rows).
     #[must_use]
-    pub fn judge(self, scores: &Scores, detected_at: Timestamp) -> Outcome {
-        let mut outcome =
-            Outcome { outputs: Vec::new(), counts: self.counts, judged: Vec::with_capacity(self.events.len()) };
+    pub fn judge(mut self, scores: &Scores, detected_at: Timestamp) -> Outcome {
+        let mut outcome = Outcome {
+            outputs: Vec::new(),
+            counts: self.counts,
+            judged: Vec::with_capacity(self.events.len()),
+            columns: std::mem::take(&mut self.columns),
+        };
         let (mut fired, mut dead) = (self.fired.as_slice(), self.dead.iter().peekable());
         let mut contributions = 0;
         for (position, event) in self.events.iter().enumerate() {

@@ -10,6 +10,7 @@
 //! - An event's label is read after its verdict, and only to measure.
 //! - Nothing is dropped: an event becomes a verdict, a dead letter with its reasons, or is counted as another use case's.
 
+mod columns;
 mod emit;
 mod judge;
 mod outcome;
@@ -17,6 +18,7 @@ mod partition;
 mod plan;
 mod state;
 
+pub use columns::{ColumnBuckets, ColumnCounts, MAX_BOUNDS};
 pub use judge::Prepared;
 pub use outcome::{Counts, Judged, Outcome};
 pub use partition::{PartitionPipeline, Restoration};

@@ -2,6 +2,8 @@
 
 use pulse_core::{NewRecord, Severity, TimestampMs};
 
+use crate::columns::ColumnCounts;
+
 /// How many records took which way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -60,4 +62,6 @@ pub struct Outcome {
     pub counts: Counts,
     /// One for each event that got a verdict, in order.
     pub judged: Vec<Judged>,
+    /// How the values of the columns are spread, where the plan counts them.
+    pub columns: ColumnCounts,
 }

@@ -8,8 +8,9 @@ use pulse_core::names::HEADER_USE_CASE;
 use pulse_core::ports::StateRecord;
 use pulse_core::use_case::Entity;
 use pulse_core::{Matrix, Record, RecordBatch, TimestampMs};
-use pulse_features::{Fault, Featurizer, Need};
+use pulse_features::{Fault, Featurizer, Need, check_entity, is_storable};
 
+use crate::columns::ColumnCounts;
 use crate::judge::{Event, Fired, Prepared};
 use crate::outcome::Counts;
 use crate::plan::Plan;
@@ -108,6 +109,7 @@ impl PartitionPipeline {
             fired: Vec::new(),
             dead: Vec::new(),
             rows: Matrix::with_capacity(width, batch.records.len()),
+            columns: self.plan.buckets.as_ref().map_or_else(ColumnCounts::default, ColumnCounts::new),
             counts: Counts { read: batch.records.len() as u64, ..Counts::default() },
             batch,
         };
@@ -129,8 +131,11 @@ impl PartitionPipeline {
         prepared
     }
 
-    /// Runs the per-entity detectors over the event pushed last, and adds its row for the model.
+    /// Runs the per-entity detectors over the event pushed last, counts its values, and adds its row for the model.
     fn detect(&mut self, prepared: &mut Prepared) {
+        if let Some(buckets) = &self.plan.buckets {
+            prepared.columns.observe(buckets, &self.row);
+        }
         let position = prepared.events.len() - 1;
         let event = &mut prepared.events[position];
         if let Some(rolling) = &self.plan.rolling {
@@ -167,10 +172,10 @@ fn admit<'r>(plan: &Plan, featurizer: &mut Featurizer, record: &'r Record, row: 
         (Err(fault), _) => return Admission::DeadLetter(vec![fault]),
     };
     let time = decoded.event_time.unwrap_or(record.timestamp);
-    if jiff::Timestamp::from_millisecond(time).is_err() {
+    if !is_storable(time) {
         return Admission::DeadLetter(vec![no_instant(time)]);
     }
-    if let Some(fault) = featurizer.check_ahead(time, record.timestamp) {
+    if let Some(fault) = featurizer.check_time(time, record.timestamp) {
         return Admission::DeadLetter(vec![fault]);
     }
     Admission::Event { entity, time }
@@ -179,12 +184,14 @@ fn admit<'r>(plan: &Plan, featurizer: &mut Featurizer, record: &'r Record, row: 
 fn entity_of_key(record: &Record) -> Result<&str, Fault> {
     let fault = |value: String, message: &str| Fault { field: "key".into(), value, message: message.into() };
     let Some(key) = &record.key else {
-        return Err(fault("null".into(), "the record has no key: produce it with the entity as its key"));
+        return Err(fault("null".into(), "is missing: produce the record with the entity as its key"));
     };
-    match std::str::from_utf8(key) {
-        Ok("") => Err(fault("\"\"".into(), "the key is empty: produce the record with the entity as its key")),
-        Ok(key) => Ok(key),
-        Err(_) => Err(fault(format!("{} bytes", key.len()), "the key must be UTF-8 text: the entity")),
+    let Ok(key) = std::str::from_utf8(key) else {
+        return Err(fault(format!("{} bytes", key.len()), "must be UTF-8 text: the entity"));
+    };
+    match check_entity(key) {
+        Ok(()) => Ok(key),
+        Err(why) => Err(fault(quoted(key), &why)),
     }
 }
 
@@ -196,17 +203,20 @@ fn wrong_key(plan: &Plan, record: &Record, entity: &str) -> Fault {
     };
     Fault {
         field: "key".into(),
-        value: serde_json::Value::from(key.chars().take(100).collect::<String>()).to_string(),
-        message: format!("the key must be the entity, which `{field}` says is {entity:?}: key the topic by it"),
+        value: quoted(&key),
+        message: format!("must be the entity, which `{field}` says is {entity:?}: key the topic by it"),
     }
+}
+
+/// `text` as JSON, cut to what a fault quotes.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text.chars().take(100).collect::<String>()).to_string()
 }
 
 fn no_instant(time: TimestampMs) -> Fault {
     Fault {
         field: "timestamp".into(),
         value: time.to_string(),
-        message:
-            "it is no instant between the years -9999 and 9999: set the record's timestamp in milliseconds since 1970"
-                .into(),
+        message: "is no instant of the years 1 to 9999: set the record's timestamp in milliseconds since 1970".into(),
     }
 }

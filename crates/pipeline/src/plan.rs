@@ -7,6 +7,8 @@ use pulse_core::use_case::{Entity, ForestSettings, RollingSettings};
 use pulse_detect::{RollingError, RollingZScore};
 use pulse_features::{Column, Featurizer, UseCaseDir};
 
+use crate::columns::ColumnBuckets;
+
 /// Name of the isolation forest in verdicts and metrics.
 pub const DETECTOR_FOREST: &str = "isolation_forest";
 /// Name of the rolling z-score in verdicts and metrics.
@@ -66,6 +68,7 @@ pub struct Plan {
     pub(crate) entity: Entity,
     pub(crate) rolling: Option<RollingPlan>,
     pub(crate) forest: Option<ForestPlan>,
+    pub(crate) buckets: Option<ColumnBuckets>,
     labels: Vec<String>,
     state_layout: u64,
 }
@@ -95,9 +98,22 @@ impl Plan {
             entity: use_case.entity.clone(),
             rolling,
             forest,
+            buckets: None,
             labels: labels.collect(),
             state_layout,
         })
+    }
+
+    /// The plan, with the values of all columns counted in `buckets`.
+    #[must_use]
+    pub fn counting(self, buckets: ColumnBuckets) -> Self {
+        Self { buckets: Some(buckets), ..self }
+    }
+
+    /// How the values of the columns are counted; none where they are not.
+    #[must_use]
+    pub fn buckets(&self) -> Option<&ColumnBuckets> {
+        self.buckets.as_ref()
     }
 
     /// The labels that are counted, by their index in [`Judged::label`](crate::Judged::label): none, genuine outliers, the

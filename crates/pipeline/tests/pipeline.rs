@@ -12,7 +12,7 @@ use pulse_core::names::{HEADER_LABEL, HEADER_ORIGIN, HEADER_REASONS, HEADER_USE_
 use pulse_core::ports::{Scores, StateRecord};
 use pulse_core::{Anomaly, Headers, NewRecord, Record, RecordBatch, Severity};
 use pulse_features::{Fault, Featurizer, UseCaseDir};
-use pulse_pipeline::{PartitionPipeline, Plan};
+use pulse_pipeline::{ColumnBuckets, PartitionPipeline, Plan};
 
 const CONFIG: &str = "
 name: devices
@@ -42,7 +42,8 @@ fn setup_with(config: &str, model: Option<&[String]>) -> Setup {
     std::fs::write(folder.join("config.yaml"), config).unwrap();
     let dir = UseCaseDir::load(usecases.path(), "devices").unwrap();
     let featurizer = Featurizer::new(&dir).unwrap();
-    Setup { plan: Arc::new(Plan::new(&dir, &featurizer, model).unwrap()), featurizer }
+    let plan = Plan::new(&dir, &featurizer, model).unwrap();
+    Setup { plan: Arc::new(plan.counting(ColumnBuckets::of(&dir, &featurizer).unwrap())), featurizer }
 }
 
 impl Setup {
@@ -107,6 +108,23 @@ fn an_anomaly_says_why() {
     let expected = detector.expected.unwrap();
     assert!((expected.value - 11.0).abs() < 1e-9 && expected.low > 8.0 && expected.high < 14.0, "{expected:?}");
     assert!(anomaly.event.get().contains(r#""note":"kept""#), "unknown fields are kept");
+}
+
+#[test]
+fn values_of_judged_events_are_counted() {
+    let setup = setup(None);
+    let (mut pipeline, _) = setup.pipeline(&[]);
+    pipeline.replay(&batch(&calm("pump 1", 5)));
+    let records = [(5, 10.0), (6, 12.5), (7, 2000.0)].map(|(offset, value)| record(offset, "pump 1", value));
+    let outcome = pipeline.prepare(batch(&records)).judge(&Scores::default(), Timestamp::UNIX_EPOCH);
+    assert_eq!((outcome.counts.judged, outcome.counts.dead_letters), (2, 1));
+    let buckets = setup.plan.buckets().unwrap();
+    assert_eq!(buckets.columns().iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["value", "load"]);
+    let ranges = buckets.bounds(0).iter().map(Some).chain([None]).zip(outcome.columns.ranges(buckets, 0));
+    let counted: Vec<(Option<&f64>, &u64)> = ranges.filter(|(_, count)| **count > 0).collect();
+    assert_eq!(counted, [(Some(&10.0), &1), (Some(&100.0), &1)]);
+    assert_eq!(outcome.columns.sum(0), 22.5);
+    assert!(outcome.columns.ranges(buckets, 1).iter().all(|&count| count == 0), "what is missing is not counted");
 }
 
 #[test]

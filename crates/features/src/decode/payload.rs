@@ -1,36 +1,41 @@
 //! What a payload as a whole must be, and how its faults are worded.
 
+mod escapes;
+
+use pulse_core::use_case::PayloadLimits;
 use serde_json::Value;
 
 use crate::fault::Fault;
 
-/// The longest payload, in bytes.
-const MAX_BYTES: usize = 1 << 20;
-/// The deepest nesting of objects and arrays.
-const MAX_DEPTH: usize = 32;
-
 /// `payload` as text, where it can be an event.
-pub(super) fn check(payload: &[u8]) -> Result<&str, Fault> {
+pub(super) fn check(payload: &[u8], limits: PayloadLimits) -> Result<&str, Fault> {
+    let PayloadLimits { max_bytes, max_depth } = limits;
     if payload.is_empty() {
         return Err(Fault::payload("is empty: send a JSON object"));
     }
-    if payload.len() > MAX_BYTES {
-        let message = format!("has {} bytes: send at most {MAX_BYTES}", payload.len());
+    if payload.len() > max_bytes {
+        let message = format!("has {} bytes: send at most {max_bytes}", payload.len());
         return Err(Fault::payload(message));
     }
     let text = std::str::from_utf8(payload).map_err(|error| {
         Fault::payload(format!("is not UTF-8 from byte {} on: send JSON in UTF-8", error.valid_up_to()))
     })?;
-    if is_too_deep(payload) {
-        return Err(Fault::payload(format!("is nested deeper than {MAX_DEPTH} levels: flatten it")));
+    if text.starts_with('\u{feff}') {
+        return Err(Fault::payload("begins with a byte order mark: send UTF-8 without it"));
     }
-    Ok(text)
+    if is_too_deep(payload, max_depth) {
+        return Err(Fault::payload(format!("is nested deeper than {max_depth} levels: flatten it")));
+    }
+    match escapes::unstorable(payload) {
+        Some((at, what)) => Err(Fault::payload(format!("has {what} at byte {at}: leave it out"))),
+        None => Ok(text),
+    }
 }
 
 /// Whether objects and arrays lie in each other deeper than the limit.
-fn is_too_deep(payload: &[u8]) -> bool {
+fn is_too_deep(payload: &[u8], max_depth: usize) -> bool {
     // Most events have fewer brackets than levels allowed: counting them is much cheaper than following them.
-    if opening_brackets(payload) <= MAX_DEPTH {
+    if opening_brackets(payload) <= max_depth {
         return false;
     }
     let (mut depth, mut deepest) = (0_usize, 0);
@@ -48,7 +53,7 @@ fn is_too_deep(payload: &[u8]) -> bool {
             _ => {}
         }
     }
-    deepest > MAX_DEPTH
+    deepest > max_depth
 }
 
 fn opening_brackets(payload: &[u8]) -> usize {
@@ -63,8 +68,19 @@ pub(super) fn not_an_object(text: &str) -> Fault {
     fault
 }
 
-pub(super) fn not_json(error: &serde_json::Error) -> Fault {
-    Fault::payload(format!("is not valid JSON: {error}"))
+pub(super) fn not_json(error: &serde_json::Error, text: &str) -> Fault {
+    let hint =
+        if names_no_number(error, text) { ": JSON has no such number, leave the field out or send null" } else { "" };
+    Fault::payload(format!("is not valid JSON: {error}{hint}"))
+}
+
+/// Whether parsing stopped at a number that only other languages have.
+fn names_no_number(error: &serde_json::Error, text: &str) -> bool {
+    let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
+    // The error is at the word's sign or at one of its first letters.
+    let from = error.column().saturating_sub(3);
+    let near: String = line.chars().skip(from).take(12).collect();
+    ["NaN", "nan", "Infinity", "inf"].iter().any(|word| near.contains(word))
 }
 
 /// Whether `error` says that a number is beyond the range of 64-bit floating point.
@@ -96,10 +112,10 @@ mod tests {
     #[test]
     fn depth_is_counted_outside_of_strings() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(!is_too_deep(nested(32).as_bytes()));
-        assert!(is_too_deep(nested(33).as_bytes()));
-        assert!(!is_too_deep(format!("{{\"a\":\"\\\"{}\"}}", nested(40)).as_bytes()));
-        assert!(!is_too_deep(format!("[{}]", "[],".repeat(100)).as_bytes()));
+        assert!(!is_too_deep(nested(32).as_bytes(), 32));
+        assert!(is_too_deep(nested(33).as_bytes(), 32));
+        assert!(!is_too_deep(format!("{{\"a\":\"\\\"{}\"}}", nested(40)).as_bytes(), 32));
+        assert!(!is_too_deep(format!("[{}]", "[],".repeat(100)).as_bytes(), 32));
         assert_eq!(opening_brackets(&b"{[;}]".repeat(300)), 600);
     }
 

@@ -8,16 +8,22 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use super::fields::{FieldTree, Node, Target};
 use super::{Slot, Slots, Text};
 
-/// Reads the fields of `tree` from `text` into `slots`; false where it is JSON but no object.
-pub(super) fn read(tree: &FieldTree, text: &str, slots: &mut Slots) -> serde_json::Result<bool> {
+/// What stands where an object belongs, with its article; none where it is one.
+type Instead = Option<&'static str>;
+
+/// What null is called: the same as nothing at all.
+const NOTHING: &str = "nothing";
+
+/// Reads the fields of `tree` from `text` into `slots`; yields what it is where it is JSON but no object.
+pub(super) fn read(tree: &FieldTree, text: &str, slots: &mut Slots) -> serde_json::Result<Instead> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let seed = ObjectSeed { node: &tree.root, slots, base: text.as_ptr() as usize };
-    let is_object = seed.deserialize(&mut deserializer)?;
+    let instead = seed.deserialize(&mut deserializer)?;
     deserializer.end()?;
-    Ok(is_object)
+    Ok(instead)
 }
 
-/// Reads an object; yields false, having skipped it, for anything else.
+/// Reads an object; anything else is skipped.
 struct ObjectSeed<'a> {
     node: &'a Node,
     slots: &'a mut Slots,
@@ -26,21 +32,21 @@ struct ObjectSeed<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
-    type Value = bool;
+    type Value = Instead;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Instead, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for ObjectSeed<'_> {
-    type Value = bool;
+    type Value = Instead;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Instead, A::Error> {
         let Self { node, slots, base } = self;
         let mut hint = 0;
         while let Some(found) = map.next_key_seed(KeySeed { node, hint })? {
@@ -57,50 +63,54 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
                     slots.reading = None;
                 }
                 Target::Object(node) => {
-                    forget(node, slots);
-                    map.next_value_seed(ObjectSeed { node, slots, base })?;
+                    fill(node, slots, Slot::Missing);
+                    let instead = map.next_value_seed(ObjectSeed { node, slots: &mut *slots, base })?;
+                    if let Some(what) = instead.filter(|&what| what != NOTHING) {
+                        fill(node, slots, Slot::Outside(what));
+                    }
                 }
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Instead, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(false)
+        Ok(Some("an array"))
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<bool, E> {
-        Ok(false)
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Instead, E> {
+        Ok(Some("a boolean"))
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Instead, E> {
+        Ok(Some("a number"))
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Instead, E> {
+        Ok(Some("a number"))
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Instead, E> {
+        Ok(Some("a number"))
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<bool, E> {
-        Ok(false)
+    fn visit_str<E: Error>(self, _: &str) -> Result<Instead, E> {
+        Ok(Some("a string"))
     }
 
-    fn visit_unit<E: Error>(self) -> Result<bool, E> {
-        Ok(false)
+    fn visit_unit<E: Error>(self) -> Result<Instead, E> {
+        Ok(Some(NOTHING))
     }
 }
 
-/// Empties the fields within `node`: of a key that comes twice, the last one counts as a whole.
-fn forget(node: &Node, slots: &mut Slots) {
+/// Puts `slot` into all fields within `node`. They are emptied before they are read: of a key that comes twice, the last one
+/// counts as a whole.
+fn fill(node: &Node, slots: &mut Slots, slot: Slot) {
     for (_, target) in &node.children {
         match target {
-            Target::Field(index) => slots.values[*index] = Slot::Missing,
-            Target::Object(node) => forget(node, slots),
+            Target::Field(index) => slots.values[*index] = slot,
+            Target::Object(node) => fill(node, slots, slot),
         }
     }
 }

@@ -20,7 +20,8 @@ pub(super) fn utc() -> TimeZone {
     TimeZone::parse("UTC").unwrap_or_default()
 }
 
-pub(super) fn compile(source: &str, features: &[Feature]) -> Result<Derivation, Vec<LoadFault>> {
+/// Compiles `source` against the declared `features`; `taken` are fields that it must not assign either.
+pub(super) fn compile(source: &str, features: &[Feature], taken: &[&str]) -> Result<Derivation, Vec<LoadFault>> {
     let external = ExternalEnv::new_with_kind(kind_of(features), Kind::object(Collection::empty()));
     let result = compile_with_external(source, &functions::pure(), &external, CompileConfig::default())
         .map_err(|diagnostics| from_diagnostics(source, diagnostics))?;
@@ -28,7 +29,7 @@ pub(super) fn compile(source: &str, features: &[Feature]) -> Result<Derivation, 
     let mut faults = Vec::new();
     let mut outputs = Vec::new();
     for path in &program.info().target_assignments {
-        match output(path, features) {
+        match output(path, features, taken) {
             Ok(name) if outputs.contains(&name) => {}
             Ok(name) => outputs.push(name),
             Err(message) => faults.push(fault(line_of_path(path, source), message)),
@@ -82,12 +83,17 @@ fn path_of(name: &str) -> OwnedTargetPath {
 }
 
 /// The root field that an assignment to `path` makes, or why it may not.
-fn output(path: &OwnedTargetPath, features: &[Feature]) -> Result<String, String> {
+fn output(path: &OwnedTargetPath, features: &[Feature], taken: &[&str]) -> Result<String, String> {
     let (PathPrefix::Event, [OwnedSegment::Field(name)]) = (path.prefix, path.path.segments.as_slice()) else {
         return Err(format!("assigns `{path}`: assign a field of the root, such as `.speed`, or a variable"));
     };
-    let root = |feature: &Feature| feature.name.split('.').next() == Some(name.as_str());
-    if features.iter().any(root) {
+    let is_root_of = |field: &str| field.split('.').next() == Some(name.as_str());
+    if taken.iter().any(|field| is_root_of(field)) {
+        return Err(format!(
+            "assigns `.{name}`, which config.yaml takes the entity or the time from: choose another name"
+        ));
+    }
+    if features.iter().any(|feature| is_root_of(&feature.name)) {
         return Err(format!("assigns `.{name}`, which config.yaml declares as a feature: choose another name"));
     }
     Ok(name.as_str().to_owned())
@@ -123,13 +129,13 @@ fn read_by(path: &OwnedTargetPath, features: &[Feature], outputs: &[String]) -> 
     Ok(read)
 }
 
-fn column(name: &str, source: &str) -> Column {
+pub(super) fn column(name: &str, source: &str) -> Column {
     let (unit, description) = docs::of(name, source);
     Column { name: name.to_owned(), unit, description, derived: true }
 }
 
 fn fault(line: Option<usize>, message: String) -> LoadFault {
-    LoadFault { file: FILE, line, message }
+    LoadFault { file: FILE, line, path: String::new(), message }
 }
 
 fn from_diagnostics(source: &str, diagnostics: DiagnosticList) -> Vec<LoadFault> {

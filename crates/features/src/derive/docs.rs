@@ -13,6 +13,19 @@ pub(super) fn of(name: &str, source: &str) -> (Option<String>, String) {
     }
 }
 
+/// The root fields that `source` seems to assign, as far as its lines tell.
+pub(super) fn assigned(source: &str) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for line in source.lines() {
+        let Some(rest) = line.trim().strip_prefix('.') else { continue };
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        if assigns(line.trim(), &rest[..end]) && !names.contains(&&rest[..end]) {
+            names.push(&rest[..end]);
+        }
+    }
+    names
+}
+
 /// Line, counted from 1, of the first assignment of the root field `name`.
 pub(super) fn line_of(name: &str, source: &str) -> Option<usize> {
     source.lines().position(|line| assigns(line.trim(), name)).map(|at| at + 1)
@@ -38,5 +51,6 @@ mod tests {
         assert_eq!(of("other", SOURCE), (None, String::new()));
         assert_eq!(of("absent", SOURCE), (None, String::new()));
         assert_eq!(line_of("speed", SOURCE), Some(5));
+        assert_eq!(assigned(SOURCE), ["speed", "other"]);
     }
 }

@@ -1,12 +1,12 @@
 //! Tests of programs against events.
 
-use pulse_core::use_case::Bounds;
+use pulse_core::use_case::PayloadLimits;
 
 use super::*;
 use crate::decode::FieldTree;
 
 fn feature(name: &str, kind: FeatureType, required: bool) -> Feature {
-    Feature { name: name.to_owned(), kind, unit: None, description: String::new(), required, bounds: Bounds::default() }
+    Feature { name: name.to_owned(), kind, required, ..Feature::default() }
 }
 
 fn features() -> Vec<Feature> {
@@ -19,7 +19,7 @@ fn features() -> Vec<Feature> {
 }
 
 fn faults(source: &str) -> Vec<String> {
-    Derivation::compile(source, &features()).unwrap_err().iter().map(ToString::to_string).collect()
+    Derivation::compile(source, &features(), &["zone.name"]).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 /// The derived columns of the events, one after another by the same deriver.
@@ -27,10 +27,10 @@ fn run(source: &str, events: &[&str]) -> Vec<Result<Vec<f64>, String>> {
     let features = features();
     let mut tree = FieldTree::default();
     let places: Vec<usize> = features.iter().map(|feature| tree.add(&feature.name).unwrap()).collect();
-    let mut deriver = Deriver::new(Arc::new(Derivation::compile(source, &features).unwrap()));
+    let mut deriver = Deriver::new(Arc::new(Derivation::compile(source, &features, &[]).unwrap()));
     let mut slots = Slots::default();
     let one = |event: &&str| {
-        let text = slots.read(&tree, event.as_bytes()).unwrap();
+        let text = slots.read(&tree, event.as_bytes(), PayloadLimits::default()).unwrap();
         let mut row = Vec::new();
         deriver.derive(&slots, text, &places, &mut row).map(|()| row).map_err(|fault| fault.to_string())
     };
@@ -99,6 +99,7 @@ fn impure_functions_are_refused_with_their_line() {
 fn undeclared_and_declared_fields_are_told_apart() {
     assert!(faults(".x = 1\n.y = .distnce")[0].starts_with("features.vrl:2: reads `.distnce`"));
     assert!(faults(".distance = 1")[0].starts_with("features.vrl:1: assigns `.distance`"));
+    assert!(faults(".zone = 1")[0].contains("takes the entity or the time from"));
     assert!(faults("\n.a.b = 1")[0].starts_with("features.vrl:2: "));
     assert!(faults(". = {}")[0].contains("assigns `.`"));
     assert!(faults("x = 1")[0].contains("assigns no field"));

@@ -1,51 +1,40 @@
 //! Types that the configuration leaves out, taken from the sample.
 
-use std::path::Path;
-
 use pulse_core::use_case::raw::{RawFeature, RawFullFeature, RawUseCase};
 
-use crate::error::SampleError;
-use crate::sample::{CellKind, column_kinds};
+use crate::sample::{CellKind, ColumnKind};
 
-/// Gives every feature without a type that of its column in the sample at `path`. Without a sample, or without that
-/// column, it stays a number.
-pub(super) fn types(raw: &mut RawUseCase, path: &Path) -> Result<(), SampleError> {
-    let is_untyped = |feature: &RawFeature| match feature {
-        RawFeature::Name(_) => true,
-        RawFeature::Full(full) => full.kind.is_none(),
-    };
-    if !raw.features.iter().any(is_untyped) || !path.is_file() {
-        return Ok(());
-    }
-    let kinds = column_kinds(path)?;
-    for feature in raw.features.iter_mut().filter(|feature| is_untyped(feature)) {
+/// Gives every feature whose type is left open that of its column, `kinds`. A feature without a column stays a number, and so
+/// does one whose column has whole numbers only: the next event may well bring a fraction. Yields the columns whose types were taken.
+pub(super) fn types(raw: &mut RawUseCase, kinds: &[ColumnKind]) -> Vec<ColumnKind> {
+    let mut inferred = Vec::new();
+    for feature in raw.features.iter_mut().filter(|feature| is_open(feature)) {
         let name = match feature {
             RawFeature::Name(name) => name,
             RawFeature::Full(full) => &full.name,
         };
-        let kind = match kinds.iter().find(|(column, _)| column == name) {
-            Some((_, CellKind::Boolean)) => "boolean",
-            Some((_, CellKind::Text)) => "string",
-            Some((_, CellKind::Number)) | None => continue,
+        let Some(column) = kinds.iter().find(|column| column.name == *name) else { continue };
+        inferred.push(column.clone());
+        let kind = match column.kind {
+            CellKind::Number => "number",
+            CellKind::Boolean => "boolean",
+            CellKind::Text => "string",
         };
         match feature {
             RawFeature::Full(full) => full.kind = Some(kind.to_owned()),
-            RawFeature::Name(name) => *feature = RawFeature::Full(bare(std::mem::take(name), kind)),
+            RawFeature::Name(name) => {
+                let (name, kind) = (std::mem::take(name), Some(kind.to_owned()));
+                *feature = RawFeature::Full(Box::new(RawFullFeature { name, kind, ..RawFullFeature::default() }));
+            }
         }
     }
-    Ok(())
+    inferred
 }
 
-fn bare(name: String, kind: &str) -> RawFullFeature {
-    RawFullFeature {
-        name,
-        kind: Some(kind.to_owned()),
-        unit: None,
-        description: String::new(),
-        required: None,
-        minimum: None,
-        exclusive_minimum: None,
-        maximum: None,
-        exclusive_maximum: None,
+/// Whether the configuration leaves the type of `feature` open.
+pub(super) fn is_open(feature: &RawFeature) -> bool {
+    match feature {
+        RawFeature::Name(_) => true,
+        RawFeature::Full(full) => full.stated_type().is_none(),
     }
 }

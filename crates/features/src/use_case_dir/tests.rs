@@ -98,10 +98,61 @@ fn a_field_within_a_field_is_a_fault() {
 
 #[test]
 fn types_left_out_come_from_the_sample() {
-    let config = "name: trips\nfeatures: [distance, paid, { name: zone }]\n";
-    let sample = "distance,paid,zone\n1.5,true,Queens\n2,,7\n";
+    let features = [
+        ("plain", "number", ["1.5", "2e3"]),
+        ("whole", "number", ["1", "2"]),
+        ("paid", "boolean", ["true", ""]),
+        ("Paid", "string", ["True", "false"]),
+        ("zone", "string", ["Queens", "7"]),
+        ("code", "string", ["007", "008"]),
+        ("odd", "string", ["NaN", "1"]),
+        ("spaced", "number", [" 1", "2"]),
+        ("none", "number", ["", ""]),
+        ("trip.fare", "number", ["1", "-0.5"]),
+        ("trip.kind", "string", ["a", "b"]),
+    ];
+    let names: Vec<&str> = features.iter().map(|(name, ..)| *name).collect();
+    let row = |i: usize| features.iter().map(|(.., cells)| cells[i]).collect::<Vec<_>>().join(",");
+    let config = format!("name: trips\nfeatures: [{}, absent]\n", names.join(", "));
+    let sample = format!("{}\n{}\n{}\n", names.join(","), row(0), row(1));
+    let root = folder(&[(CONFIG, &config), (SAMPLE, &sample)]);
+    let found = UseCaseDir::load(root.path(), "trips").unwrap().use_case.features;
+    for ((name, kind, _), feature) in features.iter().zip(&found) {
+        assert_eq!((feature.name.as_str(), feature.kind.as_str()), (*name, *kind));
+    }
+    assert_eq!((found[11].name.as_str(), found[11].kind.as_str()), ("absent", "number"));
+}
+
+#[test]
+fn words_that_state_a_type_outweigh_the_sample() {
+    let config = "name: trips\nfeatures: [{ name: zip, enum: ['1', '2'] }, { name: size, minimum: 0 }, x]\n";
+    let sample = "zip,size,x\n1,big,3\n2,small,4\n";
     let root = folder(&[(CONFIG, config), (SAMPLE, sample)]);
-    let features = UseCaseDir::load(root.path(), "trips").unwrap().use_case.features;
-    let kinds: Vec<&str> = features.iter().map(|feature| feature.kind.as_str()).collect();
-    assert_eq!(kinds, ["number", "boolean", "string"]);
+    let dir = UseCaseDir::load(root.path(), "trips").unwrap();
+    let kinds: Vec<&str> = dir.use_case.features.iter().map(|feature| feature.kind.as_str()).collect();
+    assert_eq!(kinds, ["string", "number", "number"]);
+    assert!(dir.sample().unwrap_err().to_string().contains("column \"size\": \"big\" is no number"));
+}
+
+#[test]
+fn words_that_no_value_can_obey_are_faults() {
+    for (feature, path, message) in [
+        ("{ name: a, minimum: 1, exclusiveMaximum: 1 }", "features[0]", "no value can lie between"),
+        ("{ name: a, multipleOf: 0 }", "features[0].multipleOf", "0 must be above 0"),
+        ("{ name: a, enum: [] }", "features[0].enum", "is empty"),
+        ("{ name: a, enum: [1], const: 2 }", "features[0]", "exclude each other"),
+        ("{ name: a, type: integer, enum: [1.5] }", "features[0]", "1.5 is not an integer"),
+        ("{ name: a, enum: [1, b] }", "features[0]", "\"b\" is not a number"),
+        ("{ name: a, minimum: 5, enum: [4] }", "features[0]", "4 must be at least 5"),
+        ("{ name: a, type: string, minimum: 5 }", "features[0]", "a string has no limits of numbers"),
+        ("{ name: a, type: number, pattern: a }", "features[0]", "a number has no `minLength`"),
+        ("{ name: a, minLength: 5, maxLength: 4 }", "features[0]", "no text can have"),
+        ("{ name: a, pattern: '(' }", "features[0].pattern", "\"(\" is no regular expression: unclosed group"),
+        ("{ name: a, format: date }", "features[0].format", "is no key that is known here: there are name"),
+        ("{ name: a..b }", "features[0]", "\"a..b\" is no field"),
+    ] {
+        let found = faults(&[(CONFIG, &format!("name: trips\nfeatures: [{feature}, x]\n"))]);
+        let start = format!("config.yaml:2: {path}: ");
+        assert!(found.len() == 1 && found[0].starts_with(&start) && found[0].contains(message), "{feature}: {found:?}");
+    }
 }

@@ -1,0 +1,74 @@
+//! Everything that can be found out about a use case's folder before it runs: what `stream-pulse check` says.
+
+mod outline;
+mod sample_faults;
+
+use std::path::Path;
+
+use pulse_core::use_case::DetectorSettings;
+use serde::Serialize;
+
+use crate::error::{LoadFault, UseCaseError};
+use crate::use_case_dir::{CONFIG, Examined, SAMPLE, UseCaseDir};
+
+pub use outline::{ColumnOutline, FeatureOutline, Outline, SampleOutline};
+
+/// What was found out about a use case's folder.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The use case.
+    pub name: String,
+    /// Everything that is wrong, in the order of files and lines.
+    pub faults: Vec<LoadFault>,
+    /// What it is, as far as it can be read.
+    pub outline: Option<Outline>,
+    /// The use case, where nothing is wrong with it.
+    #[serde(skip)]
+    pub dir: Option<UseCaseDir>,
+}
+
+/// Checks the use case `name` in the folder `usecases`: its files, and whether the sample obeys its schema and rules.
+#[must_use]
+pub fn check(usecases: &Path, name: &str) -> Report {
+    let examined = match UseCaseDir::examine(usecases, name) {
+        Ok(examined) => examined,
+        Err(error) => {
+            return Report { name: name.to_owned(), faults: vec![unreadable(&error)], outline: None, dir: None };
+        }
+    };
+    let Examined { dir, mut faults, inferred, .. } = examined;
+    let Some(dir) = dir else { return Report { name: name.to_owned(), faults, outline: None, dir: None } };
+    let is_sound = faults.is_empty();
+    faults.extend(untrained(&dir));
+    faults.extend(sample_faults::strays(&inferred));
+    let (sample, found) = sample_faults::find(&dir, is_sound);
+    faults.extend(found);
+    let outline = outline::of(&dir, &inferred, sample.as_ref());
+    let dir = Some(dir).filter(|_| faults.is_empty());
+    Report { name: name.to_owned(), faults, outline: Some(outline), dir }
+}
+
+/// The fault of a use case that would find nothing: its forest decides alone, and there is nothing to train it on.
+fn untrained(dir: &UseCaseDir) -> Option<LoadFault> {
+    let DetectorSettings { forest, rolling } = &dir.use_case.detectors;
+    let forest_decides = forest.as_ref().is_some_and(|forest| forest.decides);
+    let rolling_decides = rolling.as_ref().is_some_and(|rolling| rolling.decides);
+    (forest_decides && !rolling_decides && !dir.path.join(SAMPLE).is_file()).then(|| LoadFault {
+        file: CONFIG,
+        line: None,
+        path: "detectors.isolation_forest".to_owned(),
+        message: format!("decides alone and has nothing to be trained on, so nothing would be found: add {SAMPLE}, or let rolling_zscore decide"),
+    })
+}
+
+/// The fault of a folder that cannot be read at all.
+fn unreadable(error: &UseCaseError) -> LoadFault {
+    let mut message = error.to_string();
+    if let Some(cause) = std::error::Error::source(error) {
+        message = format!("{message}: {cause}");
+    }
+    LoadFault { file: CONFIG, line: None, path: String::new(), message }
+}
+
+#[cfg(test)]
+mod tests;
