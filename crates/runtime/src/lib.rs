@@ -7,17 +7,28 @@
 //! - Every fault that a person has to mend says what is wrong, where, and what to do.
 
 pub mod admin;
+mod chain;
 mod clock;
 mod health;
 pub mod http;
+mod service;
 mod service_group;
 mod settings;
 mod signal;
 pub mod telemetry;
+mod version;
+mod waiting;
 
+pub use chain::chain;
 pub use clock::SystemClock;
 pub use health::Health;
+pub use service::{Service, Starting};
 pub use service_group::{BoxError, GroupError, ServiceGroup, Stage};
-pub use settings::{LogSettings, Retention, Settings, SettingsError, SettingsFault, SettingsSources};
-pub use signal::shutdown_signal;
+pub use settings::{
+    KafkaSettings, KafkaStart, Listen, LogSettings, PostgresSettings, ProcessorSettings, Retention, ScorerSettings,
+    Secret, Settings, SettingsError, SettingsFault, SettingsSources, SimulatorPace, SimulatorSettings, WriterSettings,
+};
+pub use signal::{shutdown_signal, stop_on_signal};
 pub use telemetry::LogFormat;
+pub use version::version;
+pub use waiting::wait_for;

@@ -1,29 +1,43 @@
 //! What a person can set: built-in defaults, overridden by a file, by the environment, and by the command line.
 
+mod fault;
+mod nearest;
 mod raw;
+mod secret;
+mod secret_file;
+
+mod kafka;
+mod postgres;
+mod services;
+
 mod sources;
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::telemetry::LogFormat;
 use raw::{RawSettings, Reader};
 
+pub use fault::{SettingsError, SettingsFault};
+pub use kafka::{KafkaSettings, KafkaStart};
+pub use postgres::PostgresSettings;
+pub use secret::Secret;
+pub use services::{Listen, ProcessorSettings, ScorerSettings, SimulatorPace, SimulatorSettings, WriterSettings};
 pub use sources::SettingsSources;
 
 /// The checked settings of all services.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     usecases: PathBuf,
     use_case: String,
     data_dir: PathBuf,
-    dashboard: SocketAddr,
-    ml_service: SocketAddr,
-    simulator: SocketAddr,
-    processor: SocketAddr,
-    writer: SocketAddr,
+    listen: Listen,
+    kafka: KafkaSettings,
+    postgres: PostgresSettings,
+    scorer: ScorerSettings,
+    simulator: SimulatorSettings,
+    processor: ProcessorSettings,
+    writer: WriterSettings,
     log: LogSettings,
     retention: Retention,
 }
@@ -34,15 +48,15 @@ pub struct LogSettings {
     /// Text or JSON.
     pub format: LogFormat,
     /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
-    pub level: String,
+    pub level: &'static str,
 }
 
-/// What the embedded log and store keep.
+/// What is kept, of the log and of the anomalies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Nothing older.
+    /// Of the embedded log: nothing older.
     pub max_age: Duration,
-    /// Not more bytes than this.
+    /// Of the embedded log: not more bytes than this.
     pub max_bytes: u64,
     /// No anomaly that was found longer ago.
     pub anomaly_max_age: Duration,
@@ -67,34 +81,46 @@ impl Settings {
         &self.data_dir
     }
 
-    /// Where the dashboard listens; `dashboard.port` moves it.
+    /// Where each service listens.
     #[must_use]
-    pub fn dashboard(&self) -> SocketAddr {
-        self.dashboard
+    pub fn listen(&self) -> &Listen {
+        &self.listen
     }
 
-    /// Where the ML service listens; `ml_service.port` moves it.
+    /// How to reach Kafka.
     #[must_use]
-    pub fn ml_service(&self) -> SocketAddr {
-        self.ml_service
+    pub fn kafka(&self) -> &KafkaSettings {
+        &self.kafka
     }
 
-    /// Where the simulator's health and metrics are; `simulator.port` moves it.
+    /// How to reach Postgres.
     #[must_use]
-    pub fn simulator(&self) -> SocketAddr {
-        self.simulator
+    pub fn postgres(&self) -> &PostgresSettings {
+        &self.postgres
     }
 
-    /// Where the stream processor's health and metrics are; `processor.port` moves it.
+    /// Whom the processor asks for scores.
     #[must_use]
-    pub fn processor(&self) -> SocketAddr {
-        self.processor
+    pub fn scorer(&self) -> &ScorerSettings {
+        &self.scorer
     }
 
-    /// Where the anomaly writer's health and metrics are; `writer.port` moves it.
+    /// What the simulator does.
     #[must_use]
-    pub fn writer(&self) -> SocketAddr {
-        self.writer
+    pub fn simulator(&self) -> &SimulatorSettings {
+        &self.simulator
+    }
+
+    /// How the processor works.
+    #[must_use]
+    pub fn processor(&self) -> &ProcessorSettings {
+        &self.processor
+    }
+
+    /// How the writer works.
+    #[must_use]
+    pub fn writer(&self) -> &WriterSettings {
+        &self.writer
     }
 
     /// How and what to log.
@@ -103,7 +129,7 @@ impl Settings {
         &self.log
     }
 
-    /// What the embedded log keeps.
+    /// What is kept.
     #[must_use]
     pub fn retention(&self) -> Retention {
         self.retention
@@ -115,34 +141,19 @@ impl TryFrom<RawSettings> for Settings {
 
     fn try_from(raw: RawSettings) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(raw);
-        let host: IpAddr = reader.parse("http.host", "an IP address, as in 127.0.0.1 or 0.0.0.0");
-        let mut addr = |key| SocketAddr::new(host, reader.parse(key, "a port, from 0 (any free one) to 65535"));
-        let (dashboard, ml_service) = (addr("dashboard.port"), addr("ml_service.port"));
-        let (simulator, processor, writer) = (addr("simulator.port"), addr("processor.port"), addr("writer.port"));
-        let hours: u64 = reader.in_range("retention.max_age_hours", 1..=87_600);
-        let mib: u64 = reader.in_range("retention.max_mib", 16..=16_777_216);
-        let days: u64 = reader.in_range("retention.anomaly_max_age_days", 1..=36_500);
         let settings = Self {
             usecases: reader.path("usecases"),
             use_case: reader.text("use_case", "the name of a folder of use cases, as in nyc_taxi"),
             data_dir: reader.path("data_dir"),
-            dashboard,
-            ml_service,
-            simulator,
-            processor,
-            writer,
-            log: LogSettings {
-                format: reader.one_of("log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
-                level: reader.one_of(
-                    "log.level",
-                    &["off", "error", "warn", "info", "debug", "trace"].map(|level| (level, level.to_owned())),
-                ),
-            },
-            retention: Retention {
-                max_age: Duration::from_secs(hours * 3600),
-                max_bytes: mib << 20,
-                anomaly_max_age: Duration::from_secs(days * 86_400),
-            },
+            listen: Listen::read(&mut reader),
+            kafka: KafkaSettings::read(&mut reader),
+            postgres: PostgresSettings::read(&mut reader),
+            scorer: ScorerSettings::read(&mut reader),
+            simulator: SimulatorSettings::read(&mut reader),
+            processor: ProcessorSettings::read(&mut reader),
+            writer: WriterSettings::read(&mut reader),
+            log: LogSettings::read(&mut reader),
+            retention: Retention::read(&mut reader),
         };
         match reader.finish() {
             faults if faults.is_empty() => Ok(settings),
@@ -151,38 +162,25 @@ impl TryFrom<RawSettings> for Settings {
     }
 }
 
-/// Why there are no settings.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SettingsError {
-    /// The file cannot be read, or is no TOML.
-    #[error("settings cannot be read")]
-    Unreadable(#[from] config::ConfigError),
-    /// Keys or values are wrong; all that are.
-    #[error("{} wrong: {}", if .0.len() == 1 { "a setting is" } else { "settings are" }, join(.0))]
-    Faults(Vec<SettingsFault>),
+impl LogSettings {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            format: reader.one_of("log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+            level: reader.word("log.level", &["off", "error", "warn", "info", "debug", "trace"]),
+        }
+    }
 }
 
-fn join(faults: &[SettingsFault]) -> String {
-    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// One wrong setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingsFault {
-    /// The key, as in `dashboard.port`.
-    pub key: String,
-    /// The value that was given.
-    pub value: String,
-    /// Where it was given: a file, or a variable of the environment, or the command line.
-    pub origin: String,
-    /// What to do about it.
-    pub mend: String,
-}
-
-impl fmt::Display for SettingsFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} = {:?} ({}) {}", self.key, self.value, self.origin, self.mend)
+impl Retention {
+    fn read(reader: &mut Reader) -> Self {
+        let hours = reader.in_range("retention.max_age_hours", 1..=87_600);
+        let mib = reader.in_range("retention.max_mib", 16..=16_777_216);
+        let days = reader.in_range("retention.anomaly_max_age_days", 1..=36_500);
+        Self {
+            max_age: Duration::from_secs(hours * 3600),
+            max_bytes: mib << 20,
+            anomaly_max_age: Duration::from_secs(days * 86_400),
+        }
     }
 }
 

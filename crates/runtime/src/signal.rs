@@ -1,5 +1,20 @@
 //! How a person or a supervisor asks a process to stop.
 
+use tokio_util::sync::CancellationToken;
+
+/// What a shell answers for a command that was interrupted.
+const INTERRUPTED: i32 = 130;
+
+/// Fires `stop` on SIGINT or SIGTERM. A second signal ends the process at once: nothing is lost by that, for what was not
+/// committed is read again.
+pub async fn stop_on_signal(stop: CancellationToken) {
+    shutdown_signal().await;
+    tracing::info!("stopping; a second signal ends it at once");
+    stop.cancel();
+    shutdown_signal().await;
+    std::process::exit(INTERRUPTED);
+}
+
 /// Waits for SIGINT (Ctrl-C) or SIGTERM.
 ///
 /// A process that cannot listen for them runs on until it is killed: that is logged, and this never returns.

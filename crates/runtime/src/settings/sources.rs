@@ -1,9 +1,10 @@
 //! Where settings come from.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
 
-use config::{Config, Environment, File, FileFormat, Source as _};
+use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source as _, Value};
 
 use super::raw::RawSettings;
 use super::{Settings, SettingsError};
@@ -11,11 +12,18 @@ use super::{Settings, SettingsError};
 const BASE: &str = include_str!("../../config/base.toml");
 
 /// The sources of the settings. Later ones win: defaults, file, `USE_CASE`, `PULSE__SECTION__KEY`, command line.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct SettingsSources {
     file: Option<PathBuf>,
     environment: HashMap<String, String>,
     overrides: Vec<(&'static str, String)>,
+}
+
+impl fmt::Debug for SettingsSources {
+    /// Without the values: some are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SettingsSources").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl SettingsSources {
@@ -57,6 +65,14 @@ impl SettingsSources {
     /// # Errors
     /// When the file cannot be read, or with every wrong key and value.
     pub fn load(self) -> Result<Settings, SettingsError> {
+        let file = self.file.clone();
+        match self.read() {
+            Ok(tree) => Settings::try_from(RawSettings::from_tree(tree, file.as_deref())),
+            Err(error) => Err(SettingsError::unreadable(error, file)),
+        }
+    }
+
+    fn read(self) -> Result<Map<String, Value>, ConfigError> {
         let mut builder = Config::builder().add_source(File::from_str(BASE, FileFormat::Toml));
         if let Some(file) = &self.file {
             builder = builder.add_source(File::from(file.as_path()).format(FileFormat::Toml));
@@ -69,6 +85,6 @@ impl SettingsSources {
         for (key, value) in self.overrides {
             builder = builder.set_override(key, value)?;
         }
-        Settings::try_from(RawSettings::from_tree(builder.build()?.collect()?, self.file.as_deref()))
+        builder.build()?.collect()
     }
 }
