@@ -1,7 +1,6 @@
-//! Measures the embedded store: `cargo run --release -p pulse-store --example throughput -- [events] [folder]`.
+//! Measures the embedded log: `cargo run --release -p pulse-store --example throughput -- [events] [folder]`.
 //!
-//! Appends taxi-like events in batches of 4,096 to 12 partitions, reads them, stores anomalies, and asks what the
-//! dashboard asks. The folder defaults to a temporary one; the file in it is removed at the end.
+//! Appends taxi-like events in batches of 4,096 to 12 partitions, and reads them. The folder defaults to a temporary one; the file in it is removed at the end.
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::path::PathBuf;
@@ -9,16 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use jiff::SignedDuration;
-use pulse_core::ports::{AnomalyFilter, AnomalyQuery as _, AnomalyStore as _, EventProducer as _, EventSource as _};
-use pulse_core::ports::{GroupBy, OffsetSpan, Polled};
-use pulse_core::{AnomalyId, NewRecord, Record, Severity};
+use pulse_core::NewRecord;
+use pulse_core::ports::{EventProducer as _, EventSource as _, Polled};
 use pulse_store::EmbeddedStore;
-use pulse_testkit::{FixedClock, anomaly, taxi_trip};
+use pulse_testkit::{FixedClock, taxi_trip};
 
 const BATCH: u64 = 4096;
-const ANOMALIES: u64 = 1_000_000;
-const STEP: u64 = 2_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -34,8 +29,6 @@ async fn main() -> anyhow::Result<()> {
         read(&store, events, max_records).await?;
     }
     wake(&store).await?;
-    anomalies(&store).await?;
-    queries(&store).await?;
     store.close().await;
     let size = std::fs::metadata(folder.path().join("pulse.db"))?.len();
     println!("file: {} MiB", size >> 20);
@@ -100,75 +93,5 @@ async fn wake(store: &EmbeddedStore) -> anyhow::Result<()> {
         took.push(begin.elapsed());
     }
     quantiles("append of one event until it is read", took);
-    Ok(())
-}
-
-async fn anomalies(store: &EmbeddedStore) -> anyhow::Result<()> {
-    let mut writer = store.anomaly_store();
-    let mut took = Vec::new();
-    for from in (0..ANOMALIES).step_by(STEP as usize) {
-        let rows: Vec<_> = (from..from + STEP).map(spread).collect();
-        let span = OffsetSpan { topic: "anomalies".into(), partition: 0, from, to: from + STEP };
-        let begin = Instant::now();
-        writer.store(&rows, &span).await?;
-        took.push(begin.elapsed());
-    }
-    rate("anomalies stored", ANOMALIES, took.iter().sum());
-    quantiles("storing 2,000 anomalies", took);
-    Ok(())
-}
-
-/// The `n`-th of a million anomalies in a day, in 260 entities.
-fn spread(n: u64) -> pulse_core::Anomaly {
-    let mut one = anomaly(n % 10_000);
-    let record = Record {
-        offset: n,
-        timestamp: 0,
-        key: None,
-        payload: bytes::Bytes::new(),
-        headers: pulse_core::Headers::default(),
-    };
-    one.id = AnomalyId::of("events", 0, &record);
-    one.offset = n;
-    one.entity = format!("Zone {}", n.wrapping_mul(2_654_435_761) % 260);
-    one.event_time = anomaly(0).event_time + SignedDuration::from_micros((n * 86_400) as i64);
-    one
-}
-
-async fn queries(store: &EmbeddedStore) -> anyhow::Result<()> {
-    let query = store.query();
-    let to = spread(ANOMALIES).event_time;
-    let window =
-        AnomalyFilter { from: Some(to - SignedDuration::from_mins(15)), to: Some(to), ..AnomalyFilter::default() };
-    let filters = [
-        ("window", window.clone()),
-        ("window, use case", AnomalyFilter { use_case: Some("nyc_taxi".into()), ..window.clone() }),
-        ("window, entity", AnomalyFilter { entity: Some("Zone 7".into()), ..window.clone() }),
-        ("window, detector", AnomalyFilter { detector: Some("rolling_zscore".into()), ..window.clone() }),
-        ("window, critical", AnomalyFilter { severity: Some(Severity::Critical), ..window }),
-        ("all", AnomalyFilter::default()),
-        ("all, entity", AnomalyFilter { entity: Some("Zone 7".into()), ..AnomalyFilter::default() }),
-    ];
-    for (name, filter) in filters {
-        let mut times = Vec::new();
-        let begin = Instant::now();
-        query.latest(&filter, 100).await?;
-        times.push(("latest", begin.elapsed()));
-        let begin = Instant::now();
-        query.series(&filter, 10_000).await?;
-        times.push(("series", begin.elapsed()));
-        for by in [GroupBy::Entity, GroupBy::Detector, GroupBy::Severity, GroupBy::UseCase] {
-            let begin = Instant::now();
-            query.top(by, &filter, 10).await?;
-            times.push(("top", begin.elapsed()));
-        }
-        println!("{name}: {times:.1?}");
-    }
-    let begin = Instant::now();
-    let since = query.since(ANOMALIES - 200, 200).await?;
-    println!("since: {} in {:.1?}", since.len(), begin.elapsed());
-    let begin = Instant::now();
-    query.get(&spread(ANOMALIES / 2).id).await?;
-    println!("get: {:.1?}", begin.elapsed());
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Durable homes of the event log, of state and positions, and of anomalies; the only crate that names sqlx.
 //!
-//! [`EmbeddedStore`] keeps all of it in one SQLite file, behind the ports of [`pulse_core::ports`].
+//! [`EmbeddedStore`] keeps all of it in one SQLite file, behind the ports of [`pulse_core::ports`]. `PostgresStore`, with the
+//! feature `postgres`, keeps anomalies in a database that several processes share; the log is Kafka then.
 //!
 //! # Invariants
 //! - Whatever must become visible together is written in one SQLite transaction, so a killed process leaves the log,
@@ -18,9 +19,16 @@ mod codec;
 mod rows;
 
 mod embedded;
+#[cfg(feature = "postgres")]
+mod postgres;
 
 pub use embedded::{
     EmbeddedAnomalyStore, EmbeddedCommitter, EmbeddedProducer, EmbeddedQuery, EmbeddedSource, EmbeddedStore, Retained,
     Retention,
 };
 pub use error::{OpenError, StoreError};
+#[cfg(feature = "postgres")]
+pub use postgres::{
+    PostgresAnomalyStore, PostgresError, PostgresQuery, PostgresRetained, PostgresSettings, PostgresStore, PostgresTls,
+    UnknownTls,
+};

@@ -61,23 +61,36 @@ pub(crate) fn severity_of_rank(rank: i64) -> Option<Severity> {
         .find(|severity| severity_rank(*severity) == rank)
 }
 
-/// The sorted names of the detectors that fired, each once, as a JSON array.
-pub(crate) fn detector_set(detectors: &[DetectorVerdict]) -> Result<String, serde_json::Error> {
+/// The sorted names of the detectors that fired, each once.
+pub(crate) fn detector_names(detectors: &[DetectorVerdict]) -> Vec<&str> {
     let mut names: Vec<&str> = detectors.iter().map(|verdict| verdict.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    serde_json::to_string(&names)
+    names
 }
 
 /// What cannot be stored of an anomaly, in words.
 pub(crate) type Unfit = String;
 
+/// Numbers that are none cannot be compared, nor written as JSON.
+pub(crate) fn check(anomaly: &Anomaly) -> Result<(), Unfit> {
+    let Anomaly { score, threshold, .. } = anomaly;
+    if !(score.is_finite() && threshold.is_finite()) {
+        return Err(format!("score {score} and threshold {threshold} must be finite"));
+    }
+    Ok(())
+}
+
+/// The identity that stands in a table.
+pub(crate) fn anomaly_id(text: String) -> Result<AnomalyId, Unfit> {
+    let id: Result<AnomalyId, serde::de::value::Error> = AnomalyId::deserialize(text.into_deserializer());
+    id.map_err(|error| error.to_string())
+}
+
 impl Columns {
     /// The columns of `anomaly`. Times are kept to the microsecond, as Postgres does.
     pub(crate) fn of(anomaly: &Anomaly) -> Result<Self, Unfit> {
-        if !(anomaly.score.is_finite() && anomaly.threshold.is_finite()) {
-            return Err(format!("score {} and threshold {} must be finite", anomaly.score, anomaly.threshold));
-        }
+        check(anomaly)?;
         let rest = RestRef {
             detectors: &anomaly.detectors,
             features: &anomaly.features,
@@ -105,9 +118,8 @@ impl Columns {
     pub(crate) fn anomaly(self) -> Result<Anomaly, Unfit> {
         let rest: Rest = serde_json::from_str(&self.rest).map_err(|error| error.to_string())?;
         let time = |micros| Timestamp::from_microsecond(micros).map_err(|error| error.to_string());
-        let id: Result<AnomalyId, serde::de::value::Error> = AnomalyId::deserialize(self.id.into_deserializer());
         Ok(Anomaly {
-            id: id.map_err(|error| error.to_string())?,
+            id: anomaly_id(self.id)?,
             topic: self.topic,
             partition: self.partition,
             offset: self.offset.cast_unsigned(),

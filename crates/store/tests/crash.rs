@@ -43,8 +43,7 @@ impl Writer {
     async fn open(store: &EmbeddedStore) -> anyhow::Result<Self> {
         let (mut producer, mut anomalies) = (store.producer(), store.anomaly_store());
         let mut committer = store.committer("workers", "events", "state");
-        let next = committer.restore(0).await?.committed.unwrap_or(0);
-        committer.restore(1).await?;
+        let next = committer.restore(&[0, 1]).await?[0].committed.unwrap_or(0);
         let end = producer.last_records("events").await?.first().map_or(0, |record| record.offset + 1);
         let stored = anomalies.positions("anomalies").await?.first().map_or(0, |&(_, end)| end);
         Ok(Self { producer, committer, anomalies, next, end, stored })
@@ -64,13 +63,13 @@ impl Writer {
     async fn commit(&mut self) -> anyhow::Result<()> {
         let round = self.next / 100;
         self.next += 100;
-        let commits = (0..2).map(|partition| Commit {
+        let commits: [_; 2] = [0, 1].map(|partition| Commit {
             partition,
             next_offset: self.next,
             outputs: vec![record("results", 0, &format!("{round}-{partition}"))],
             state: vec![StateRecord { key: "round".into(), value: Some(Bytes::from(round.to_string())) }],
         });
-        Ok(self.committer.commit(commits.collect()).await?)
+        Ok(self.committer.commit(&commits).await.into_iter().collect::<Result<_, _>>()?)
     }
 
     async fn store(&mut self) -> anyhow::Result<()> {
@@ -98,8 +97,9 @@ async fn write_for_ever(path: &Path) -> anyhow::Result<()> {
 async fn check(path: &Path) -> anyhow::Result<u64> {
     let store = open(path).await?;
     let mut committer = store.committer("workers", "events", "state");
-    let (first, second) = (committer.restore(0).await?, committer.restore(1).await?);
-    assert_eq!(first, second, "both partitions are committed together");
+    let restored = committer.restore(&[0, 1]).await?;
+    let first = &restored[0];
+    assert_eq!(*first, restored[1], "both partitions are committed together");
     let rounds = first.committed.unwrap_or(0) / 100;
     assert_eq!(first.state[0].value, Some(Bytes::from((rounds - 1).to_string())));
     let results = read(&mut store.source("check", "results"), usize::try_from(rounds * 2)?, 1000).await?;

@@ -28,8 +28,9 @@ async fn filled(place: &TempStore) -> anyhow::Result<(EmbeddedStore, Arc<FixedCl
 
 async fn commit(store: &EmbeddedStore, group: &str, next_offset: u64) -> anyhow::Result<()> {
     let mut committer = store.committer(group, "events", "state");
-    committer.restore(0).await?;
-    Ok(committer.commit(vec![Commit { partition: 0, next_offset, ..Commit::default() }]).await?)
+    committer.restore(&[0]).await?;
+    let commit = Commit { partition: 0, next_offset, ..Commit::default() };
+    Ok(committer.commit(&[commit]).await.into_iter().collect::<Result<_, _>>()?)
 }
 
 /// The first offset that is left.

@@ -73,14 +73,13 @@ macro_rules! log_contract {
         $crate::suites!(
             log,
             $make,
-            order_is_kept_and_offsets_are_dense,
+            order_is_kept_and_offsets_rise,
             keys_choose_partitions_as_kafka_does,
             everything_of_a_record_is_kept,
             empty_and_large_payloads_pass,
             last_records_are_the_last,
             a_seek_resumes_anywhere,
             a_waiting_reader_is_woken,
-            a_newer_member_takes_over,
             what_was_appended_outlives_a_restart,
             unknown_topics_are_named,
         );
@@ -112,6 +111,9 @@ macro_rules! anomaly_contract {
             positions_outlive_a_restart,
             the_same_anomaly_is_stored_once,
             an_anomaly_that_cannot_be_stored_is_a_dead_letter,
+            of_several_writers_one_stores,
+            live_views_miss_nothing_of_several_writers,
+            odd_anomalies_stop_nothing,
         );
         $crate::suites!(
             query,

@@ -10,8 +10,9 @@ mod clock;
 mod temp;
 
 pub mod contract;
+pub mod servers;
 
 pub use clock::FixedClock;
 pub use contract::{AnomalyBackend, LogBackend};
-pub use samples::{anomaly, anomaly_record, keyed, record, taxi_trip};
+pub use samples::{anomaly, anomaly_record, keyed, odd_anomalies, record, spread_anomaly, taxi_trip};
 pub use temp::TempStore;

@@ -97,7 +97,7 @@ pub fn anomaly(n: u64) -> Anomaly {
         detectors.push(verdict("rolling_zscore", Some("tip_amount"), 3.5, 3.0));
     }
     Anomaly {
-        id: AnomalyId::of("raw_events", 0, &record),
+        id: AnomalyId::of("nyc_taxi", "raw_events", 0, &record),
         topic: "raw_events".to_owned(),
         partition: 0,
         offset: n,
@@ -116,6 +116,20 @@ pub fn anomaly(n: u64) -> Anomaly {
     }
 }
 
+/// The `n`-th of a million anomalies in a day, in 260 entities.
+#[must_use]
+pub fn spread_anomaly(n: u64) -> Anomaly {
+    let (payload, headers) = (Bytes::new(), Headers::default());
+    let micros = i64::try_from(n * 86_400).unwrap_or(0);
+    Anomaly {
+        id: AnomalyId::of("nyc_taxi", "events", 0, &Record { offset: n, timestamp: 0, key: None, payload, headers }),
+        offset: n,
+        entity: format!("Zone {}", n.wrapping_mul(2_654_435_761) % 260),
+        event_time: anomaly(0).event_time + SignedDuration::from_micros(micros),
+        ..anomaly(n % 10_000)
+    }
+}
+
 /// [`anomaly`] as a record of the topic `anomalies`, keyed by its entity.
 ///
 /// # Errors
@@ -124,4 +138,47 @@ pub fn anomaly_record(n: u64) -> serde_json::Result<NewRecord> {
     let anomaly = anomaly(n);
     let payload = Bytes::from(serde_json::to_vec(&anomaly)?);
     Ok(NewRecord { payload, ..keyed(TOPIC_ANOMALIES, &anomaly.entity, "") })
+}
+
+/// Anomalies that a store may have trouble with, and what is odd about each.
+///
+/// # Errors
+/// When one of them is no valid JSON after all.
+pub fn odd_anomalies() -> anyhow::Result<Vec<(&'static str, Anomaly)>> {
+    let raw = |json: &str| RawValue::from_string(json.to_owned());
+    let named = |name: &str| DetectorVerdict { name: name.to_owned(), ..anomaly(0).detectors[0].clone() };
+    let quotes = "a \"quote\", a \\, {braces}, a\ttab, NULL and \u{1f}";
+    let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
+    let mut odd = vec![
+        ("NUL in the entity", Anomaly { entity: "Zone\0 1".to_owned(), ..anomaly(0) }),
+        ("NUL in a detector", Anomaly { detectors: vec![named("a\0b")], ..anomaly(0) }),
+        ("NUL in a feature", Anomaly { features: [("a\0b".to_owned(), 1.0)].into(), ..anomaly(0) }),
+        ("an escaped NUL in the event", Anomaly { event: raw("{\"a\": \"\\u0000\"}")?, ..anomaly(0) }),
+        ("spaces and repeated names in the event", Anomaly { event: raw("{ \"a\" :1,\n\"a\":2.50 }")?, ..anomaly(0) }),
+        ("a deep event", Anomaly { event: raw(&deep)?, ..anomaly(0) }),
+        ("a large event", Anomaly { event: raw(&format!("\"{}\"", "x".repeat(9 << 20)))?, ..anomaly(0) }),
+        ("quotes", Anomaly { entity: quotes.to_owned(), detectors: vec![named(quotes)], ..anomaly(0) }),
+        ("empty texts", Anomaly { entity: String::new(), detectors: vec![named("")], ..anomaly(0) }),
+        ("no detector", Anomaly { detectors: Vec::new(), ..anomaly(0) }),
+        ("an offset beyond 63 bits", Anomaly { offset: u64::MAX, ..anomaly(0) }),
+        ("the largest score", Anomaly { score: f64::MAX, threshold: f64::MIN_POSITIVE, ..anomaly(0) }),
+    ];
+    // Such that it cannot be made short.
+    let digits = |n: u64| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    odd.push(("a long entity", Anomaly { entity: (0..1000).map(digits).collect(), ..anomaly(0) }));
+    let numbers = [f64::MAX, f64::MIN_POSITIVE, 5e-324, -0.0, 0.1 + 0.2, 1e15, -1.5e-7, 123_456_789.123_456_79];
+    let features = numbers.into_iter().enumerate().map(|(n, number)| (format!("f{n}"), number)).collect();
+    odd.push(("numbers", Anomaly { features, ..anomaly(0) }));
+    for time in
+        ["-009999-01-02T01:59:59Z", "-004000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1969-12-31T23:59:59.999999Z"]
+    {
+        odd.push(("a time long ago", Anomaly { event_time: time.parse()?, ..anomaly(0) }));
+    }
+    for time in ["9999-12-30T22:00:00Z", "2262-04-11T23:47:16.854775Z"] {
+        odd.push(("a time far ahead", Anomaly { event_time: time.parse()?, ..anomaly(0) }));
+    }
+    for (n, (_, anomaly)) in odd.iter_mut().enumerate() {
+        anomaly.id = crate::anomaly(1_000_000 + n as u64).id;
+    }
+    Ok(odd)
 }

@@ -65,7 +65,8 @@ impl AnomalyStore for EmbeddedAnomalyStore {
     async fn store(&mut self, rows: &[Anomaly], span: &OffsetSpan) -> Result<Applied, StoreError> {
         let columns = rows.iter().map(|anomaly| {
             let unfit = |reason| StoreError::Unstorable { item: format!("anomaly {}", anomaly.id), reason };
-            let set = rows::detector_set(&anomaly.detectors).map_err(|error| unfit(error.to_string()))?;
+            let names = rows::detector_names(&anomaly.detectors);
+            let set = serde_json::to_string(&names).map_err(|error| unfit(error.to_string()))?;
             Ok((set, Columns::of(anomaly).map_err(unfit)?))
         });
         let columns = columns.collect::<Result<Vec<_>, StoreError>>()?;

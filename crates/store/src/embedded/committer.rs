@@ -90,8 +90,32 @@ impl EmbeddedCommitter {
         StoreError::Backwards { group, topic, partition, committed, wanted }
     }
 
+    async fn take(&mut self, partition: u32) -> Result<Restored, StoreError> {
+        self.shared.topics.get(&self.shared.db, &self.topic).await?.partition(partition)?;
+        let mut txn = self.shared.db.begin().await?;
+        let taken = self.take_over(&mut txn, partition).await;
+        let (epoch, committed, state_topic_id) = txn.finish(taken).await?;
+        self.epochs.insert(partition, epoch);
+        self.state_topic_id = Some(state_topic_id);
+        // Nobody else can change this state any more, so it is read without holding up other writers.
+        let state = state::read(&self.shared.db, state_topic_id, partition).await?;
+        Ok(Restored { committed: committed.map(i64::cast_unsigned), state })
+    }
+
+    /// Commits all of `commits`, or none.
+    async fn commit_together(&self, commits: &[Commit]) -> Result<(), StoreError> {
+        let changes = self.prepare(commits).await?;
+        if changes.positions.is_empty() {
+            return Ok(());
+        }
+        let mut txn = self.shared.db.begin().await?;
+        let written = self.write(&mut txn, changes).await;
+        txn.finish(written).await?.publish();
+        Ok(())
+    }
+
     /// Sorts `commits` by where they go.
-    async fn prepare(&self, commits: Vec<Commit>) -> Result<Changes, StoreError> {
+    async fn prepare(&self, commits: &[Commit]) -> Result<Changes, StoreError> {
         let mut positions: BTreeMap<u32, (u64, i64)> = BTreeMap::new();
         let mut outputs = Vec::new();
         let mut state = Vec::new();
@@ -106,15 +130,15 @@ impl EmbeddedCommitter {
                 return Err(self.backwards(partition, *next, commit.next_offset));
             }
             *next = commit.next_offset;
-            outputs.extend(commit.outputs);
-            state.extend(commit.state.into_iter().map(|record| (partition, record)));
+            outputs.extend_from_slice(&commit.outputs);
+            state.extend(commit.state.iter().map(|record| (partition, record.clone())));
         }
         let outputs = append::prepare(&self.shared, outputs).await?;
         Ok(Changes { positions, outputs, state })
     }
 }
 
-/// What a call of `commit` changes.
+/// What a transaction changes.
 #[derive(Debug)]
 struct Changes {
     /// Next offset and epoch of each partition.
@@ -126,26 +150,23 @@ struct Changes {
 impl Committer for EmbeddedCommitter {
     type Error = StoreError;
 
-    async fn restore(&mut self, partition: u32) -> Result<Restored, StoreError> {
-        self.shared.topics.get(&self.shared.db, &self.topic).await?.partition(partition)?;
-        let mut txn = self.shared.db.begin().await?;
-        let taken = self.take_over(&mut txn, partition).await;
-        let (epoch, committed, state_topic_id) = txn.finish(taken).await?;
-        self.epochs.insert(partition, epoch);
-        self.state_topic_id = Some(state_topic_id);
-        // Nobody else can change this state any more, so it is read without holding up other writers.
-        let state = state::read(&self.shared.db, state_topic_id, partition).await?;
-        Ok(Restored { committed: committed.map(i64::cast_unsigned), state })
+    async fn restore(&mut self, partitions: &[u32]) -> Result<Vec<Restored>, StoreError> {
+        let mut restored = Vec::with_capacity(partitions.len());
+        for &partition in partitions {
+            restored.push(self.take(partition).await?);
+        }
+        Ok(restored)
     }
 
-    async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), StoreError> {
-        let changes = self.prepare(commits).await?;
-        if changes.positions.is_empty() {
-            return Ok(());
+    async fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), StoreError>> {
+        // One transaction costs least. Where it is refused, one for each shows whose fault that was.
+        if commits.len() > 1 && self.commit_together(commits).await.is_ok() {
+            return commits.iter().map(|_| Ok(())).collect();
         }
-        let mut txn = self.shared.db.begin().await?;
-        let written = self.write(&mut txn, changes).await;
-        txn.finish(written).await?.publish();
-        Ok(())
+        let mut results = Vec::with_capacity(commits.len());
+        for commit in commits {
+            results.push(self.commit_together(std::slice::from_ref(commit)).await);
+        }
+        results
     }
 }

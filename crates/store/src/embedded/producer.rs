@@ -34,6 +34,11 @@ impl EventProducer for EmbeddedProducer {
         Ok(())
     }
 
+    async fn partitions(&mut self, topic: &str) -> Result<u32, StoreError> {
+        let topic = self.0.topics.get(&self.0.db, topic).await?;
+        Ok(u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX))
+    }
+
     async fn last_records(&mut self, topic: &str) -> Result<Vec<Record>, StoreError> {
         let db = &self.0.db;
         let topic = self.0.topics.get(db, topic).await?;

@@ -1,13 +1,16 @@
 //! What every [`AnomalyStore`] keeps.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use futures_util::future::{join, try_join_all};
 use pulse_core::ports::{AnomalyQuery as _, AnomalyStore, Applied, OffsetSpan};
 use pulse_core::{Anomaly, Classify, ErrorClass};
+use serde_json::value::RawValue;
 
 use super::AnomalyBackend;
-use crate::samples::anomaly;
+use crate::samples::{anomaly, odd_anomalies};
 
 pub(super) fn span(partition: u32, from: u64, to: u64) -> OffsetSpan {
     OffsetSpan { topic: Arc::from("anomalies"), partition, from, to }
@@ -109,5 +112,88 @@ pub async fn an_anomaly_that_cannot_be_stored_is_a_dead_letter<B: AnomalyBackend
     assert_eq!(error.class(), ErrorClass::DeadLetter, "{error}");
     assert_eq!(count(&backend).await?, 0);
     assert_eq!(store.store(&[anomaly(0)], &span(0, 0, 2)).await?, Applied::Stored);
+    Ok(())
+}
+
+/// Of several writers with the same spans, one stores each; the others are told that it is stored.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn of_several_writers_one_stores<B: AnomalyBackend>(backend: B) -> anyhow::Result<()> {
+    let mut writers: Vec<_> = (0..3).map(|_| backend.store()).collect();
+    for from in (0..200).step_by(20) {
+        let (rows, span) = (sample(from, from + 20), span(0, from, from + 20));
+        let mut applied = try_join_all(writers.iter_mut().map(|writer| writer.store(&rows, &span))).await?;
+        applied.sort_by_key(|applied| *applied == Applied::AlreadyStored);
+        assert_eq!(applied, [Applied::Stored, Applied::AlreadyStored, Applied::AlreadyStored]);
+    }
+    assert_eq!(count(&backend).await?, 200);
+    assert_eq!(backend.store().positions("anomalies").await?, [(0, 200)]);
+    Ok(())
+}
+
+/// A live view misses nothing of what several writers store at the same time: sequences become visible in their order.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn live_views_miss_nothing_of_several_writers<B: AnomalyBackend>(backend: B) -> anyhow::Result<()> {
+    const EACH: u64 = 200;
+    let done = Cell::new(false);
+    let writing = async {
+        let writers = (0..4).map(|partition| {
+            let mut store = backend.store();
+            async move {
+                let begin = u64::from(partition) * EACH;
+                for from in (0..EACH).step_by(8) {
+                    store.store(&sample(begin + from, begin + from + 8), &span(partition, from, from + 8)).await?;
+                }
+                anyhow::Ok(())
+            }
+        });
+        let written = try_join_all(writers).await;
+        done.set(true);
+        written
+    };
+    let following = async {
+        let query = backend.query();
+        let (mut position, mut seen) = (0, 0);
+        loop {
+            let is_last = done.get();
+            let rows = query.since(position, 50).await?;
+            ensure!(rows.iter().all(|row| row.sequence > position), "a sequence came twice");
+            position = rows.last().map_or(position, |row| row.sequence);
+            seen += rows.len() as u64;
+            if is_last && rows.is_empty() {
+                return Ok(seen);
+            }
+        }
+    };
+    let (written, seen) = join(writing, following).await;
+    written?;
+    assert_eq!(seen?, 4 * EACH);
+    Ok(())
+}
+
+/// Whatever text, number or time an anomaly holds: it is stored and comes back the same, or is told apart from a failing
+/// store, and the next one is stored.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn odd_anomalies_stop_nothing<B: AnomalyBackend>(backend: B) -> anyhow::Result<()> {
+    let mut store = backend.store();
+    let mut end = 0;
+    for (what, odd) in odd_anomalies()? {
+        match store.store(std::slice::from_ref(&odd), &span(0, end, end + 1)).await {
+            Ok(_) => {
+                end += 1;
+                let found = backend.query().get(&odd.id).await?.with_context(|| format!("{what}: it is missing"))?;
+                assert!(found.anomaly.event.get() == odd.event.get(), "{what}: the event came back another");
+                let rest = |anomaly| serde_json::to_value(Anomaly { event: RawValue::NULL.to_owned(), ..anomaly });
+                assert_eq!(rest(found.anomaly)?, rest(odd)?, "{what}");
+            }
+            Err(error) => assert_eq!(error.class(), ErrorClass::DeadLetter, "{what}: {error:?}"),
+        }
+    }
+    assert_eq!(store.store(&sample(5000, 5010), &span(0, end, end + 10)).await?, Applied::Stored);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use bytes::Bytes;
 use pulse_core::NewRecord;
-use pulse_core::ports::{Commit, Committer, EventProducer, StateRecord};
+use pulse_core::ports::{Commit, Committer, EventProducer, Restored, StateRecord};
 use pulse_core::{Classify, ErrorClass};
 
 use super::{LogBackend, read};
@@ -12,6 +12,7 @@ use crate::samples::{keyed, record};
 const INPUT: &str = "events";
 const OUTPUT: &str = "results";
 const STATE: &str = "events.state";
+const OTHER_STATE: &str = "other.state";
 const GROUP: &str = "workers";
 
 fn state(key: &str, value: Option<&str>) -> StateRecord {
@@ -23,6 +24,17 @@ fn state(key: &str, value: Option<&str>) -> StateRecord {
 
 fn commit(partition: u32, next_offset: u64, outputs: Vec<NewRecord>, state: Vec<StateRecord>) -> Commit {
     Commit { partition, next_offset, outputs, state }
+}
+
+/// One commit by itself.
+async fn commit_one<C: Committer>(committer: &mut C, commit: Commit) -> Result<(), C::Error> {
+    committer.commit(&[commit]).await.into_iter().collect()
+}
+
+/// What stands for one partition, for whoever takes it over next.
+async fn restored<B: LogBackend>(backend: &B, partition: u32) -> anyhow::Result<Restored> {
+    let mut committer = backend.committer(GROUP, INPUT, STATE);
+    Ok(committer.restore(&[partition]).await?.remove(0))
 }
 
 /// Topics, and an input of 100 records in each of 2 partitions.
@@ -40,23 +52,23 @@ async fn prepare<B: LogBackend>(backend: &B) -> anyhow::Result<B::Committer> {
 /// When the backend fails.
 pub async fn outputs_state_and_position_come_together<B: LogBackend>(backend: B) -> anyhow::Result<()> {
     let mut committer = prepare(&backend).await?;
-    for partition in 0..2 {
-        assert_eq!(committer.restore(partition).await?, pulse_core::ports::Restored::default());
+    for fresh in committer.restore(&[0, 1]).await? {
+        assert_eq!((fresh.committed.unwrap_or(0), fresh.state), (0, vec![]));
     }
     let first = commit(0, 10, vec![keyed(OUTPUT, "a", "1"), keyed(OUTPUT, "b", "2")], vec![state("a", Some("s"))]);
     let second = commit(1, 20, vec![keyed(OUTPUT, "a", "3")], vec![state("z", Some(""))]);
-    committer.commit(vec![first, second]).await?;
+    for result in committer.commit(&[first, second]).await {
+        result?;
+    }
     let outputs = read(&mut backend.source("readers", OUTPUT), 3, 10).await?;
     let mut payloads: Vec<Bytes> = outputs.iter().flat_map(|b| b.records.iter().map(|r| r.payload.clone())).collect();
     payloads.sort();
     assert_eq!(payloads, ["1", "2", "3"]);
     let mut successor = backend.committer(GROUP, INPUT, STATE);
-    let restored = successor.restore(0).await?;
-    assert_eq!((restored.committed, restored.state), (Some(10), vec![state("a", Some("s"))]));
-    let restored = successor.restore(1).await?;
-    assert_eq!((restored.committed, restored.state), (Some(20), vec![state("z", Some(""))]));
-    let other = backend.committer("others", INPUT, "other.state").restore(0).await?;
-    assert_eq!((other.committed, other.state), (None, vec![]));
+    let both: Vec<_> = successor.restore(&[1, 0]).await?.into_iter().map(|r| (r.committed, r.state)).collect();
+    assert_eq!(both, [(Some(20), vec![state("z", Some(""))]), (Some(10), vec![state("a", Some("s"))])]);
+    let other = backend.committer("others", INPUT, OTHER_STATE).restore(&[0]).await?.remove(0);
+    assert_eq!((other.committed.unwrap_or(0), other.state), (0, vec![]));
     Ok(())
 }
 
@@ -66,13 +78,13 @@ pub async fn outputs_state_and_position_come_together<B: LogBackend>(backend: B)
 /// When the backend fails.
 pub async fn everything_outlives_a_restart<B: LogBackend>(backend: B) -> anyhow::Result<()> {
     let mut committer = prepare(&backend).await?;
-    committer.restore(0).await?;
+    committer.restore(&[0]).await?;
     let many = |value: &str| (0..500).map(|i| state(&format!("key {i:03}"), Some(value))).collect::<Vec<_>>();
-    committer.commit(vec![commit(0, 5, vec![], many("old"))]).await?;
-    committer.commit(vec![commit(0, 7, vec![], many("new"))]).await?;
+    commit_one(&mut committer, commit(0, 5, vec![], many("old"))).await?;
+    commit_one(&mut committer, commit(0, 7, vec![], many("new"))).await?;
     drop(committer);
     let backend = backend.reopen().await?;
-    let mut restored = backend.committer(GROUP, INPUT, STATE).restore(0).await?;
+    let mut restored = restored(&backend, 0).await?;
     restored.state.sort_by(|a, b| a.key.cmp(&b.key));
     assert_eq!(restored.committed, Some(7));
     assert_eq!(restored.state, many("new"));
@@ -85,12 +97,12 @@ pub async fn everything_outlives_a_restart<B: LogBackend>(backend: B) -> anyhow:
 /// When the backend fails.
 pub async fn tombstones_remove_keys<B: LogBackend>(backend: B) -> anyhow::Result<()> {
     let mut committer = prepare(&backend).await?;
-    committer.restore(0).await?;
+    committer.restore(&[0]).await?;
     let set = vec![state("a", Some("1")), state("b", Some("1")), state("c", None), state("c", Some("1"))];
-    committer.commit(vec![commit(0, 1, vec![], set)]).await?;
+    commit_one(&mut committer, commit(0, 1, vec![], set)).await?;
     let removed = vec![state("a", None), state("never", None), state("b", Some("2")), state("b", None)];
-    committer.commit(vec![commit(0, 2, vec![], removed)]).await?;
-    let restored = backend.committer(GROUP, INPUT, STATE).restore(0).await?;
+    commit_one(&mut committer, commit(0, 2, vec![], removed)).await?;
+    let restored = restored(&backend, 0).await?;
     assert_eq!(restored.state, [state("c", Some("1"))]);
     Ok(())
 }
@@ -101,16 +113,16 @@ pub async fn tombstones_remove_keys<B: LogBackend>(backend: B) -> anyhow::Result
 /// When the backend fails.
 pub async fn an_older_holder_is_fenced<B: LogBackend>(backend: B) -> anyhow::Result<()> {
     let mut old = prepare(&backend).await?;
-    old.restore(0).await?;
-    old.restore(1).await?;
-    old.commit(vec![commit(0, 1, vec![], vec![])]).await?;
+    old.restore(&[0, 1]).await?;
+    commit_one(&mut old, commit(0, 1, vec![], vec![])).await?;
     let mut new = backend.committer(GROUP, INPUT, STATE);
-    assert_eq!(new.restore(0).await?.committed, Some(1));
+    assert_eq!(new.restore(&[0]).await?[0].committed, Some(1));
     let late = commit(0, 2, vec![keyed(OUTPUT, "a", "late")], vec![state("a", Some("late"))]);
-    let error = old.commit(vec![late]).await.err().context("the older holder was not fenced")?;
-    assert_eq!(error.class(), ErrorClass::Fatal, "{error}");
-    new.commit(vec![commit(0, 3, vec![], vec![])]).await?;
-    let restored = backend.committer(GROUP, INPUT, STATE).restore(0).await?;
+    let error = commit_one(&mut old, late).await.err().context("the older holder was not fenced")?;
+    assert!(matches!(error.class(), ErrorClass::Fatal | ErrorClass::Fenced), "{error}");
+    commit_one(&mut old, commit(1, 2, vec![], vec![])).await?;
+    commit_one(&mut new, commit(0, 3, vec![], vec![])).await?;
+    let restored = restored(&backend, 0).await?;
     assert_eq!((restored.committed, restored.state), (Some(3), vec![]));
     assert!(backend.producer().last_records(OUTPUT).await?.is_empty());
     Ok(())
@@ -122,38 +134,38 @@ pub async fn an_older_holder_is_fenced<B: LogBackend>(backend: B) -> anyhow::Res
 /// When the backend fails.
 pub async fn positions_never_go_back<B: LogBackend>(backend: B) -> anyhow::Result<()> {
     let mut committer = prepare(&backend).await?;
-    committer.restore(0).await?;
-    committer.commit(vec![commit(0, 10, vec![], vec![])]).await?;
-    committer.commit(vec![commit(0, 10, vec![], vec![state("a", Some("1"))])]).await?;
-    let error = committer.commit(vec![commit(0, 9, vec![], vec![])]).await.err().context("it went back")?;
+    committer.restore(&[0]).await?;
+    commit_one(&mut committer, commit(0, 10, vec![], vec![])).await?;
+    commit_one(&mut committer, commit(0, 10, vec![], vec![state("a", Some("1"))])).await?;
+    let error = commit_one(&mut committer, commit(0, 9, vec![], vec![])).await.err().context("it went back")?;
     assert_eq!(error.class(), ErrorClass::Fatal, "{error}");
-    assert_eq!(backend.committer(GROUP, INPUT, STATE).restore(0).await?.committed, Some(10));
+    assert_eq!(restored(&backend, 0).await?.committed, Some(10));
     Ok(())
 }
 
-/// When one of several commits is refused, none of them is seen.
+/// Of a commit that is refused nothing is seen; those of other partitions beside it are not harmed.
 ///
 /// # Errors
 /// When the backend fails.
 pub async fn nothing_of_a_refused_commit_is_seen<B: LogBackend>(backend: B) -> anyhow::Result<()> {
     let mut committer = prepare(&backend).await?;
-    committer.restore(0).await?;
-    committer.restore(1).await?;
-    committer.commit(vec![commit(0, 10, vec![], vec![]), commit(1, 10, vec![], vec![])]).await?;
-    let good = commit(0, 11, vec![keyed(OUTPUT, "a", "1")], vec![state("a", Some("1"))]);
+    committer.restore(&[0, 1]).await?;
+    commit_one(&mut committer, commit(1, 10, vec![], vec![])).await?;
     let bad = [
-        commit(1, 9, vec![], vec![state("b", Some("1"))]),
-        commit(1, 12, vec![keyed("nowhere", "a", "1")], vec![state("b", Some("1"))]),
+        commit(1, 9, vec![keyed(OUTPUT, "b", "bad")], vec![state("b", Some("1"))]),
+        commit(1, 12, vec![keyed(OUTPUT, "b", "bad"), keyed("nowhere", "a", "1")], vec![state("b", Some("1"))]),
     ];
-    for bad in bad {
-        assert!(committer.commit(vec![good.clone(), bad]).await.is_err());
+    for (round, bad) in (1..).zip(bad) {
+        let good = commit(0, round, vec![keyed(OUTPUT, "a", "good")], vec![state("a", Some("1"))]);
+        let results = committer.commit(&[bad, good]).await;
+        let refused: Vec<bool> = results.iter().map(Result::is_err).collect();
+        assert_eq!(refused, [true, false], "{results:?}");
     }
-    assert!(backend.producer().last_records(OUTPUT).await?.is_empty());
-    let mut successor = backend.committer(GROUP, INPUT, STATE);
-    for partition in 0..2 {
-        let restored = successor.restore(partition).await?;
-        assert_eq!((restored.committed, restored.state), (Some(10), vec![]));
-    }
+    let outputs = read(&mut backend.source("readers", OUTPUT), 2, 10).await?;
+    assert!(outputs.iter().flat_map(|batch| &batch.records).all(|record| record.payload == "good"));
+    let restored = backend.committer(GROUP, INPUT, STATE).restore(&[0, 1]).await?;
+    let found: Vec<_> = restored.into_iter().map(|restored| (restored.committed, restored.state)).collect();
+    assert_eq!(found, [(Some(2), vec![state("a", Some("1"))]), (Some(10), vec![])]);
     Ok(())
 }
 
@@ -163,8 +175,8 @@ pub async fn nothing_of_a_refused_commit_is_seen<B: LogBackend>(backend: B) -> a
 /// When the backend fails.
 pub async fn a_commit_needs_a_restore<B: LogBackend>(backend: B) -> anyhow::Result<()> {
     let mut committer = prepare(&backend).await?;
-    committer.restore(0).await?;
-    assert!(committer.commit(vec![commit(1, 1, vec![], vec![])]).await.is_err());
-    assert!(committer.restore(2).await.is_err(), "partition 2 of 2 was restored");
+    committer.restore(&[0]).await?;
+    assert!(commit_one(&mut committer, commit(1, 1, vec![], vec![])).await.is_err());
+    assert!(committer.restore(&[2]).await.is_err(), "partition 2 of 2 was restored");
     Ok(())
 }

@@ -1,0 +1,6 @@
+//! Real servers for tests.
+
+mod guard;
+
+pub mod kafka;
+pub mod postgres;
