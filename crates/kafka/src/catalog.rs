@@ -1,0 +1,130 @@
+//! What is known of topics: how many partitions they have, and how large their records may be.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pulse_core::{Headers, NewRecord};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{IsError as _, KafkaError as Native};
+
+use crate::admin::Admin;
+use crate::context::Context;
+use crate::error::{KafkaError, is_unknown_topic};
+use crate::query::PATIENCE;
+use crate::settings::{KafkaSettings, Role, TOO_LARGE_FOR_ANY};
+
+/// The setting of a topic that limits its records.
+pub(crate) const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
+/// What a batch of one record adds to the bytes of its key, value and headers, at the most.
+pub(crate) const OVERHEAD: usize = 128;
+
+/// A topic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Topic {
+    /// Its partitions.
+    pub(crate) partitions: u32,
+    /// Bytes of a record at the most.
+    pub(crate) limit: usize,
+}
+
+/// Knows topics, and asks the brokers about those that it does not know.
+pub(crate) struct Catalog {
+    settings: KafkaSettings,
+    consumer: BaseConsumer<Context>,
+    known: Mutex<HashMap<Arc<str>, Topic>>,
+}
+
+impl Catalog {
+    pub(crate) fn new(settings: &KafkaSettings) -> Result<Self, KafkaError> {
+        let consumer =
+            settings.client(&Role::Lookup)?.create_with_context(Context::new()).map_err(KafkaError::of_setup)?;
+        Ok(Self { settings: settings.clone(), consumer, known: Mutex::default() })
+    }
+
+    /// Sees to it that `records` can be appended, but for what may happen to the brokers.
+    ///
+    /// # Errors
+    /// When one of them can never be: the error names it.
+    pub(crate) async fn check(self: &Arc<Self>, records: &[NewRecord]) -> Result<(), KafkaError> {
+        let mut last: Option<(&Arc<str>, Topic)> = None;
+        for record in records {
+            let topic = match last {
+                Some((name, topic)) if *name == record.topic => topic,
+                _ => self.topic(&record.topic).await?,
+            };
+            last = Some((&record.topic, topic));
+            fits(record, topic)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a topic, which is not what it was.
+    pub(crate) fn forget(&self, topic: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
+    }
+
+    /// What is known of `name`.
+    pub(crate) async fn topic(self: &Arc<Self>, name: &Arc<str>) -> Result<Topic, KafkaError> {
+        if let Some(topic) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Ok(*topic);
+        }
+        let (this, topic) = (Arc::clone(self), Arc::clone(name));
+        let count = move || partitions(&this.consumer, &this.settings.brokers, &topic);
+        let partitions = tokio::task::spawn_blocking(count).await.map_err(|_| KafkaError::Closed)??;
+        let limit = self.limit(name).await?;
+        let topic = Topic { partitions, limit };
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name), topic);
+        Ok(topic)
+    }
+
+    /// Asks how large records of `topic` may be. Who may not ask learns it when a broker refuses one.
+    async fn limit(&self, topic: &str) -> Result<usize, KafkaError> {
+        let settings = Admin::new(&self.settings)?.settings_of(topic).await?.unwrap_or_default();
+        let limit = settings.into_iter().find(|(name, _)| name == MAX_MESSAGE_BYTES);
+        Ok(limit.and_then(|(_, value)| value.parse().ok()).unwrap_or(TOO_LARGE_FOR_ANY).min(TOO_LARGE_FOR_ANY))
+    }
+}
+
+impl std::fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Catalog").field("known", &self.known).finish_non_exhaustive()
+    }
+}
+
+/// Asks how many partitions `topic` has.
+pub(crate) fn partitions<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    brokers: &str,
+    topic: &str,
+) -> Result<u32, KafkaError> {
+    let failed = |source| KafkaError::of(brokers, format!("ask for topic {topic:?}"), Some(topic), source);
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).map_err(failed)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let unknown = || KafkaError::UnknownTopic { topic: topic.to_owned() };
+    let found = found.ok_or_else(unknown)?;
+    if let Some(error) = found.error().filter(|error| error.is_error()) {
+        let code = error.into();
+        return Err(if is_unknown_topic(code) { unknown() } else { failed(Native::MetadataFetch(code)) });
+    }
+    match u32::try_from(found.partitions().len()) {
+        Ok(count @ 1..) => Ok(count),
+        _ => Err(unknown()),
+    }
+}
+
+fn fits(record: &NewRecord, topic: Topic) -> Result<(), KafkaError> {
+    if let Some(partition) = record.partition.filter(|&partition| partition >= topic.partitions) {
+        return Err(KafkaError::NoSuchPartition { topic: record.topic.to_string(), partition });
+    }
+    let key = record.key.as_ref().map_or(0, |key| key.len());
+    let bytes = key + record.payload.len() + header_bytes(&record.headers) + OVERHEAD;
+    if bytes > topic.limit {
+        return Err(KafkaError::TooLarge { topic: record.topic.to_string(), bytes, limit: topic.limit });
+    }
+    Ok(())
+}
+
+/// Our encoding of a header takes two bytes less than Kafka's may, at the most.
+fn header_bytes(headers: &Headers) -> usize {
+    headers.encoded().len() + 4 * headers.iter().count()
+}

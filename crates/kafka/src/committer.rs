@@ -1,0 +1,158 @@
+//! The [`Committer`]: one transactional producer for each partition of the input.
+//!
+//! The transactional id belongs to the partition. Whoever initialises it fences the one before, at once, and has its open
+//! transaction aborted, which would otherwise hide the committed offset until it times out. So the order of a restore is:
+//! initialise, read the committed offset, read the state.
+
+mod partition;
+mod restore;
+mod transaction;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use pulse_core::ports::{Commit, Committer, Restored};
+use rdkafka::consumer::BaseConsumer;
+
+use crate::catalog::{Catalog, Topic};
+use crate::context::Context;
+use crate::error::KafkaError;
+use crate::settings::{KafkaSettings, Role};
+
+use partition::Holder;
+
+/// Where a group without a committed offset begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    /// At the first record there is.
+    Earliest,
+    /// After the last record there is.
+    Latest,
+    /// At the first record that is not older.
+    Time(Timestamp),
+}
+
+/// Commits for one group what came of reading one topic.
+#[derive(Debug)]
+pub struct KafkaCommitter {
+    shared: Arc<Shared>,
+    holders: HashMap<u32, Holder>,
+}
+
+/// What all partitions share.
+pub(crate) struct Shared {
+    settings: KafkaSettings,
+    catalog: Arc<Catalog>,
+    /// Speaks for the group without being a member; reads its offsets and its state.
+    consumer: BaseConsumer<Context>,
+    group: Arc<str>,
+    topic: Arc<str>,
+    state_topic: Arc<str>,
+    start: StartAt,
+}
+
+impl KafkaCommitter {
+    /// A committer of `group` for what it reads from `topic`. State stands in `state_topic`, which has the same partitions.
+    /// A group without a position begins at `start`, which is committed then, so that it is chosen once.
+    ///
+    /// # Errors
+    /// When librdkafka does not take the settings.
+    pub fn new(
+        settings: &KafkaSettings,
+        group: &str,
+        topic: &str,
+        state_topic: &str,
+        start: StartAt,
+    ) -> Result<Self, KafkaError> {
+        let client = settings.client(&Role::Reader(group))?;
+        let shared = Shared {
+            settings: settings.clone(),
+            catalog: Arc::new(Catalog::new(settings)?),
+            consumer: client.create_with_context(Context::new()).map_err(KafkaError::of_setup)?,
+            group: Arc::from(group),
+            topic: Arc::from(topic),
+            state_topic: Arc::from(state_topic),
+            start,
+        };
+        Ok(Self { shared: Arc::new(shared), holders: HashMap::new() })
+    }
+
+    async fn check(&self, commit: &Commit, state_topic: Topic) -> Result<(), KafkaError> {
+        self.shared.catalog.check(&commit.outputs).await?;
+        let sizes =
+            commit.state.iter().map(|state| state.key.len() + state.value.as_ref().map_or(0, |value| value.len()));
+        match sizes.max() {
+            Some(bytes) if bytes + crate::catalog::OVERHEAD > state_topic.limit => Err(KafkaError::TooLarge {
+                topic: self.shared.state_topic.to_string(),
+                bytes,
+                limit: state_topic.limit,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Committer for KafkaCommitter {
+    type Error = KafkaError;
+
+    async fn restore(&mut self, partitions: &[u32]) -> Result<Vec<Restored>, KafkaError> {
+        for partition in partitions {
+            // Its producer would be fenced by the new one.
+            self.holders.remove(partition);
+        }
+        let restored = restore::restore(&self.shared, partitions).await?;
+        let (holders, restored): (Vec<Holder>, Vec<Restored>) = restored.into_iter().unzip();
+        self.holders.extend(partitions.iter().copied().zip(holders));
+        Ok(restored)
+    }
+
+    async fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), KafkaError>> {
+        let mut waiting = Vec::with_capacity(commits.len());
+        for commit in commits {
+            // All are under way before the first is waited for.
+            waiting.push(self.begin(commit).await);
+        }
+        let mut results = Vec::with_capacity(commits.len());
+        for answer in waiting {
+            results.push(match answer {
+                Ok(answer) => answer.await.unwrap_or(Err(KafkaError::Closed)),
+                Err(error) => Err(error),
+            });
+        }
+        results
+    }
+}
+
+impl KafkaCommitter {
+    async fn begin(&self, commit: &Commit) -> Result<partition::Answer, KafkaError> {
+        let Some(holder) = self.holders.get(&commit.partition) else {
+            let (group, topic) = (self.shared.group.to_string(), self.shared.topic.to_string());
+            return Err(KafkaError::NotRestored { group, topic, partition: commit.partition });
+        };
+        let state_topic = self.shared.catalog.topic(&self.shared.state_topic).await?;
+        self.check(commit, state_topic).await?;
+        holder.commit(commit.clone())
+    }
+}
+
+impl Shared {
+    fn transactional_id(&self, partition: u32) -> String {
+        format!("{}-{}-{partition}", self.group, self.topic)
+    }
+
+    fn fenced(&self, partition: u32) -> KafkaError {
+        KafkaError::Fenced { group: self.group.to_string(), topic: self.topic.to_string(), partition }
+    }
+
+    fn failed(&self, what: &str, source: rdkafka::error::KafkaError) -> KafkaError {
+        let what = format!("{what} for group {:?} and topic {:?}", self.group, self.topic);
+        KafkaError::of(&self.settings.brokers, what, None, source)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("group", &self.group).field("topic", &self.topic).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,200 @@
+//! A partition that we hold: its producer, and the thread that works it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use pulse_core::ports::Commit;
+use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
+use rdkafka::producer::{BaseProducer, Producer as _};
+use tokio::sync::oneshot;
+
+use crate::context::Context;
+use crate::error::KafkaError;
+use crate::query;
+use crate::settings::Role;
+
+use super::Shared;
+use super::transaction::{self, End, Place};
+
+/// How often librdkafka is served while nothing is committed.
+const SERVE: Duration = Duration::from_secs(1);
+/// How long a call of librdkafka may take before it is made again.
+const TURN: Duration = Duration::from_secs(2);
+
+/// What comes of a commit.
+pub(super) type Answer = oneshot::Receiver<Result<(), KafkaError>>;
+
+/// What a partition's thread is told.
+enum Job {
+    /// From here on positions rise.
+    StandAt(u64),
+    Commit(Commit, oneshot::Sender<Result<(), KafkaError>>),
+}
+
+/// Tells a partition's thread what to do. Dropped, it lets go of the partition.
+#[derive(Debug)]
+pub(super) struct Holder {
+    jobs: mpsc::Sender<Job>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Holder {
+    /// Takes `partition` over from whoever holds it: ends once nobody else can commit to it.
+    pub(super) async fn take_over(shared: Arc<Shared>, partition: u32) -> Result<Self, KafkaError> {
+        let (jobs, inbox) = mpsc::channel();
+        let (ready, taken) = oneshot::channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let holder = Self { jobs, stop: Arc::clone(&stop) };
+        let run = move || {
+            let mut worker = Worker { shared, partition, stop, position: 0, state: State::Broken { wanted: None } };
+            let result = worker.initialise().map(|producer| worker.state = State::Ready(producer));
+            let is_held = result.is_ok();
+            if ready.send(result).is_ok() && is_held {
+                worker.run(&inbox);
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("kafka-commit-{partition}")).spawn(run);
+        thread.map_err(|error| KafkaError::Client { reason: error.to_string() })?;
+        taken.await.map_err(|_| KafkaError::Closed)??;
+        Ok(holder)
+    }
+
+    /// The partition's position is `offset`.
+    pub(super) fn stand_at(&self, offset: u64) -> Result<(), KafkaError> {
+        self.jobs.send(Job::StandAt(offset)).map_err(|_| KafkaError::Closed)
+    }
+
+    /// Begins to commit; the answer comes later.
+    pub(super) fn commit(&self, commit: Commit) -> Result<Answer, KafkaError> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job::Commit(commit, answer)).map_err(|_| KafkaError::Closed)?;
+        Ok(answered)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What has become of a partition's producer.
+enum State {
+    Ready(BaseProducer<Context>),
+    /// It has failed, in the middle of a commit of the offset `wanted`.
+    Broken {
+        wanted: Option<u64>,
+    },
+    /// Somebody else holds the partition.
+    Fenced,
+}
+
+/// The thread of a partition.
+struct Worker {
+    shared: Arc<Shared>,
+    partition: u32,
+    stop: Arc<AtomicBool>,
+    /// The committed offset.
+    position: u64,
+    state: State,
+}
+
+impl Worker {
+    fn run(mut self, inbox: &mpsc::Receiver<Job>) {
+        loop {
+            match inbox.recv_timeout(SERVE) {
+                Ok(Job::StandAt(offset)) => self.position = offset,
+                // Whoever asked may have gone meanwhile.
+                Ok(Job::Commit(commit, answer)) => drop(answer.send(self.commit(&commit))),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    if let State::Ready(producer) = &self.state {
+                        producer.poll(Duration::ZERO);
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// A producer that has fenced all before it.
+    fn initialise(&self) -> Result<BaseProducer<Context>, KafkaError> {
+        let id = self.shared.transactional_id(self.partition);
+        let client = self.shared.settings.client(&Role::Transactional(&id))?;
+        let producer: BaseProducer<Context> =
+            client.create_with_context(Context::new()).map_err(KafkaError::of_setup)?;
+        // librdkafka looks for the coordinator at once when it is connected, else half a second later. Whether this
+        // succeeds shows below.
+        drop(producer.client().fetch_metadata(Some(&self.shared.topic), TURN));
+        let initialised = transaction::insist(&self.stop, "take over a partition", || {
+            // Serves logs and errors, and learns whether we are let in at all.
+            producer.poll(Duration::ZERO);
+            match producer.client().context().take_refusal() {
+                Some(_) => Err(rdkafka::error::KafkaError::Global(rdkafka::error::RDKafkaErrorCode::Authentication)),
+                None => producer.init_transactions(TURN),
+            }
+        });
+        match initialised {
+            Ok(()) => Ok(producer),
+            Err(source) => Err(self.shared.failed(&format!("take over partition {}", self.partition), source)),
+        }
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), KafkaError> {
+        let (partition, wanted) = (self.partition, commit.next_offset);
+        if wanted < self.position {
+            let (group, topic) = (self.shared.group.to_string(), self.shared.topic.to_string());
+            return Err(KafkaError::Backwards { group, topic, partition, committed: self.position, wanted });
+        }
+        if let State::Broken { wanted: before } = self.state
+            && self.mend(before)? == Some(wanted)
+            && before == Some(wanted)
+        {
+            return Ok(());
+        }
+        let State::Ready(producer) = &self.state else {
+            return Err(self.shared.fenced(partition));
+        };
+        let group = self.group()?;
+        let place = Place { topic: &self.shared.topic, state_topic: &self.shared.state_topic, group: &group };
+        match transaction::run(producer, &place, commit, &self.stop) {
+            End::Committed => {
+                self.position = wanted;
+                Ok(())
+            }
+            End::Aborted(source) => {
+                Err(KafkaError::Aborted { topic: self.shared.topic.to_string(), partition, source })
+            }
+            End::Fenced => {
+                self.state = State::Fenced;
+                Err(self.shared.fenced(partition))
+            }
+            End::Broken(source) => {
+                self.state = State::Broken { wanted: Some(wanted) };
+                Err(self.shared.failed("commit", source))
+            }
+        }
+    }
+
+    /// Makes a new producer after one has failed. The committed offset tells what became of the last commit, which moved it
+    /// to `wanted`, if it was not lost; if it is neither there nor where it was, somebody else has moved it. Gives the offset
+    /// when it has moved.
+    fn mend(&mut self, wanted: Option<u64>) -> Result<Option<u64>, KafkaError> {
+        let producer = self.initialise()?;
+        let found = query::committed(&self.shared.consumer, &self.shared.topic, &[self.partition])
+            .map_err(|source| self.shared.failed("ask for the committed offset", source))?;
+        let found = found.get(&self.partition).copied().unwrap_or(self.position);
+        if found != self.position && Some(found) != wanted {
+            self.state = State::Fenced;
+            return Err(self.shared.fenced(self.partition));
+        }
+        self.state = State::Ready(producer);
+        let moved = found != self.position;
+        self.position = found;
+        Ok(moved.then_some(found))
+    }
+
+    fn group(&self) -> Result<ConsumerGroupMetadata, KafkaError> {
+        self.shared.consumer.group_metadata().ok_or(KafkaError::Closed)
+    }
+}

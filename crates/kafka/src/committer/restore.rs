@@ -1,0 +1,137 @@
+//! Taking partitions over: fence, read the committed offsets, read the state.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pulse_core::ports::{Commit, Restored, StateRecord};
+use rdkafka::{Message as _, Offset};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::error::KafkaError;
+use crate::{query, reading};
+
+use super::partition::Holder;
+use super::{Shared, StartAt};
+
+/// Takes over `partitions`; one answer for each, in their order.
+pub(super) async fn restore(shared: &Arc<Shared>, partitions: &[u32]) -> Result<Vec<(Holder, Restored)>, KafkaError> {
+    check(shared, partitions).await?;
+    let mut holders = take_over(shared, partitions).await?;
+    let (asked, these) = (Arc::clone(shared), partitions.to_vec());
+    let positions = spawn_blocking(move || positions(&asked, &these)).await.map_err(|_| KafkaError::Closed)??;
+    begin(&holders, &positions).await?;
+    let (asked, these) = (Arc::clone(shared), partitions.to_vec());
+    let mut states = spawn_blocking(move || states(&asked, &these)).await.map_err(|_| KafkaError::Closed)??;
+    let mut restored = Vec::with_capacity(partitions.len());
+    for partition in partitions {
+        let (Some(holder), Some(position)) = (holders.remove(partition), positions.get(partition)) else { continue };
+        let state = states.remove(partition).unwrap_or_default();
+        restored.push((holder, Restored { committed: Some(position.offset), state }));
+    }
+    Ok(restored)
+}
+
+/// The input and the state have the partitions.
+async fn check(shared: &Arc<Shared>, partitions: &[u32]) -> Result<(), KafkaError> {
+    for name in [&shared.topic, &shared.state_topic] {
+        let topic = shared.catalog.topic(name).await?;
+        if let Some(&partition) = partitions.iter().find(|&&partition| partition >= topic.partitions) {
+            shared.catalog.forget(name);
+            return Err(KafkaError::NoSuchPartition { topic: name.to_string(), partition });
+        }
+    }
+    Ok(())
+}
+
+/// All at once, for each takes some round trips.
+async fn take_over(shared: &Arc<Shared>, partitions: &[u32]) -> Result<HashMap<u32, Holder>, KafkaError> {
+    let mut taking = JoinSet::new();
+    for &partition in partitions {
+        let shared = Arc::clone(shared);
+        taking.spawn(async move { Ok((partition, Holder::take_over(shared, partition).await?)) });
+    }
+    let mut holders = HashMap::with_capacity(partitions.len());
+    while let Some(taken) = taking.join_next().await {
+        let (partition, holder) = taken.map_err(|_| KafkaError::Closed)??;
+        holders.insert(partition, holder);
+    }
+    Ok(holders)
+}
+
+/// Where a group goes on in a partition.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    offset: u64,
+    is_committed: bool,
+}
+
+fn positions(shared: &Shared, partitions: &[u32]) -> Result<BTreeMap<u32, Position>, KafkaError> {
+    let (consumer, topic) = (&shared.consumer, &*shared.topic);
+    let failed = |source| shared.failed("ask for offsets", source);
+    let committed = query::committed(consumer, topic, partitions).map_err(failed)?;
+    let of = |is_committed| move |(&partition, &offset): (&u32, &u64)| (partition, Position { offset, is_committed });
+    let mut positions: BTreeMap<u32, Position> = committed.iter().map(of(true)).collect();
+    let new: Vec<u32> = partitions.iter().copied().filter(|partition| !committed.contains_key(partition)).collect();
+    if !new.is_empty() {
+        let end = |place| query::bounds(consumer, topic, &new, place).map_err(failed);
+        let starts = match shared.start {
+            StartAt::Earliest => end(Offset::Beginning)?,
+            StartAt::Latest => end(Offset::End)?,
+            StartAt::Time(time) => {
+                let time = u64::try_from(time.as_millisecond()).unwrap_or_default();
+                let mut starts = end(Offset::End)?;
+                starts.extend(query::not_older(consumer, topic, &new, time).map_err(failed)?);
+                starts
+            }
+        };
+        tracing::info!(group = %shared.group, topic, start = ?shared.start, ?starts, "the group has no position yet: beginning");
+        positions.extend(starts.iter().map(of(false)));
+    }
+    Ok(positions)
+}
+
+/// Tells each holder where it stands, and commits where that was only chosen now.
+async fn begin(holders: &HashMap<u32, Holder>, positions: &BTreeMap<u32, Position>) -> Result<(), KafkaError> {
+    let mut answers = Vec::new();
+    for (&partition, position) in positions {
+        let Some(holder) = holders.get(&partition) else { continue };
+        holder.stand_at(position.offset)?;
+        if !position.is_committed {
+            answers.push(holder.commit(Commit { partition, next_offset: position.offset, ..Commit::default() })?);
+        }
+    }
+    for answer in answers {
+        answer.await.map_err(|_| KafkaError::Closed)??;
+    }
+    Ok(())
+}
+
+/// The latest value of each key of the state of each partition.
+fn states(shared: &Shared, partitions: &[u32]) -> Result<HashMap<u32, Vec<StateRecord>>, KafkaError> {
+    // Asked for first, for librdkafka itself would ask again after half a second where it does not know the leader yet.
+    let begins = query::bounds(&shared.consumer, &shared.state_topic, partitions, Offset::Beginning)
+        .map_err(|source| shared.failed("ask where the state begins", source))?;
+    let from: Vec<(u32, Offset)> = begins.into_iter().map(|(partition, begin)| (partition, query::at(begin))).collect();
+    let mut values: HashMap<u32, HashMap<Bytes, Bytes>> = HashMap::new();
+    reading::to_the_end(
+        &shared.consumer,
+        &shared.settings.brokers,
+        &shared.state_topic,
+        &from,
+        |partition, message| {
+            let of_partition = values.entry(partition).or_default();
+            let key = message.key().unwrap_or_default();
+            match message.payload() {
+                Some(value) => {
+                    of_partition.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+                }
+                None => {
+                    of_partition.remove(key);
+                }
+            }
+        },
+    )?;
+    let record = |(key, value)| StateRecord { key, value: Some(value) };
+    Ok(values.into_iter().map(|(partition, values)| (partition, values.into_iter().map(record).collect())).collect())
+}

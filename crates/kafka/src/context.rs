@@ -1,0 +1,112 @@
+//! What librdkafka says of itself: logs, errors, connections.
+
+mod repeats;
+mod statistics;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+
+use crate::error::is_refused;
+
+pub(crate) use statistics::{PartitionStatistics, Statistics};
+
+/// Says whether a client is connected to any broker.
+#[derive(Debug, Clone)]
+pub struct Link(Arc<AtomicBool>);
+
+impl Link {
+    fn new() -> Self {
+        // Until the contrary is known, after a second.
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// Whether any broker is connected.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, up: bool) {
+        self.0.store(up, Ordering::Relaxed);
+    }
+}
+
+/// Takes what a client says: logs go to tracing, errors are kept.
+#[derive(Debug)]
+pub(crate) struct Context {
+    link: Link,
+    /// Why we were not let in, where that happened.
+    refused: Mutex<Option<String>>,
+}
+
+impl Context {
+    pub(crate) fn new() -> Self {
+        Self { link: Link::new(), refused: Mutex::new(None) }
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Why the brokers did not let us in, the last time that they did not.
+    pub(crate) fn take_refusal(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps what statistics say of the connection.
+    pub(crate) fn learn(&self, statistics: &Statistics) {
+        self.link.set(statistics.is_connected());
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
+        // Properties of producers are no business of consumers, and the other way round.
+        if facility == "CONFWARN" || matches!(level, Info | Debug) {
+            tracing::debug!(target: "librdkafka", facility, "{message}");
+            return;
+        }
+        let Some(repeated) = repeats::admit(message) else { return };
+        match level {
+            Emerg | Alert | Critical => tracing::error!(target: "librdkafka", facility, repeated, "{message}"),
+            // It goes on trying by itself.
+            Error | Warning => tracing::warn!(target: "librdkafka", facility, repeated, "{message}"),
+            Notice | Info | Debug => tracing::info!(target: "librdkafka", facility, repeated, "{message}"),
+        }
+    }
+
+    fn stats_raw(&self, json: &[u8]) {
+        if let Some(statistics) = Statistics::parse(json) {
+            self.learn(&statistics);
+        }
+    }
+
+    fn error(&self, error: Native, reason: &str) {
+        let Native::Global(code) = error else { return };
+        if code == Code::PartitionEOF {
+            return;
+        }
+        if is_refused(code) {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+        if let Some(repeated) = repeats::admit(reason) {
+            tracing::warn!(target: "librdkafka", %code, repeated, "{reason}");
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    /// What fails fails its transaction, whose end says so.
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}

@@ -1,0 +1,37 @@
+//! The event log on Kafka, behind the ports of [`pulse_core::ports`]; the only crate that names rdkafka.
+//!
+//! [`KafkaProducer`] writes, [`KafkaSource`] reads as a member of a consumer group, and [`KafkaCommitter`] commits outputs,
+//! state and position of a partition in one transaction. [`ensure_topics`] makes and checks what they need.
+//!
+//! # Invariants
+//! - Only what is committed is read, and an offset that was handed out as `next_offset` has nothing unread before it.
+//! - Whoever restored a partition last holds it: the transactional id of the partition fences everyone before, and that
+//!   happens before the committed offset is read.
+//! - No call waits for librdkafka on a thread of the async runtime: it is polled by threads of this crate.
+//! - Memory is bounded, whatever the backlog: librdkafka's queue and the channel behind it have limits in bytes.
+//! - No password reaches a log, a text for people or a `Debug`.
+
+mod error;
+mod settings;
+
+mod context;
+mod query;
+mod reading;
+
+mod admin;
+mod catalog;
+mod probe;
+mod topics;
+
+mod committer;
+mod producer;
+mod source;
+
+pub use committer::{KafkaCommitter, StartAt};
+pub use context::Link;
+pub use error::KafkaError;
+pub use probe::wait_for_brokers;
+pub use producer::KafkaProducer;
+pub use settings::KafkaSettings;
+pub use source::{KafkaSource, LostRecords};
+pub use topics::{TopicSpec, ensure_topics, partitions_of};

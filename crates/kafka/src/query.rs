@@ -1,0 +1,79 @@
+//! Questions about partitions: where they begin, where they end, where a group stands.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset, TopicPartitionList};
+
+/// How long an answer is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The number that librdkafka has for a partition.
+pub(crate) fn native(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+/// A list of partitions of one topic, each with an offset.
+pub(crate) fn list(
+    topic: &str,
+    partitions: impl IntoIterator<Item = (u32, Offset)>,
+) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in partitions {
+        list.add_partition_offset(topic, native(partition), offset)?;
+    }
+    Ok(list)
+}
+
+/// An offset as librdkafka has it.
+pub(crate) fn at(offset: u64) -> Offset {
+    Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX))
+}
+
+/// Those of the list that have an offset.
+fn offsets(list: &TopicPartitionList) -> KafkaResult<BTreeMap<u32, u64>> {
+    let mut found = BTreeMap::new();
+    for element in list.elements() {
+        element.error()?;
+        if let (Ok(partition), Offset::Offset(offset)) = (u32::try_from(element.partition()), element.offset())
+            && let Ok(offset) = u64::try_from(offset)
+        {
+            found.insert(partition, offset);
+        }
+    }
+    Ok(found)
+}
+
+/// The offset of `place`, which is the beginning or the end, of each of `partitions`.
+pub(crate) fn bounds<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[u32],
+    place: Offset,
+) -> KafkaResult<BTreeMap<u32, u64>> {
+    let asked = list(topic, partitions.iter().map(|&partition| (partition, place)))?;
+    offsets(&consumer.offsets_for_times(asked, PATIENCE)?)
+}
+
+/// The first offset of each of `partitions` whose record is not older than `time`; none where there is none.
+pub(crate) fn not_older<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[u32],
+    time: u64,
+) -> KafkaResult<BTreeMap<u32, u64>> {
+    let asked = list(topic, partitions.iter().map(|&partition| (partition, at(time))))?;
+    offsets(&consumer.offsets_for_times(asked, PATIENCE)?)
+}
+
+/// Where the consumer's group stands in those of `partitions` where it stands anywhere.
+pub(crate) fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[u32],
+) -> KafkaResult<BTreeMap<u32, u64>> {
+    let asked = list(topic, partitions.iter().map(|&partition| (partition, Offset::Invalid)))?;
+    offsets(&consumer.committed_offsets(asked, PATIENCE)?)
+}

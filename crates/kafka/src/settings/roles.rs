@@ -1,0 +1,148 @@
+//! What clients are made for, and the properties that each kind needs.
+
+use rdkafka::ClientConfig;
+
+/// Bytes of a record that no topic of ours takes, and no client of ours sends.
+pub(crate) const TOO_LARGE_FOR_ANY: usize = 8 << 20;
+
+/// What a client is made for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Role<'a> {
+    /// Asks for metadata and watermarks.
+    Lookup,
+    /// Reads given partitions in the name of a group, without being a member of it.
+    Reader(&'a str),
+    /// Reads as a member of a group.
+    Member(&'a str),
+    /// Writes.
+    Producer,
+    /// Writes in transactions under an id.
+    Transactional(&'a str),
+}
+
+impl Role<'_> {
+    /// What may be set otherwise.
+    pub(super) fn tune(&self, config: &mut ClientConfig) {
+        match self {
+            Self::Lookup => {}
+            Self::Reader(_) => {
+                tune_fetching(config);
+                // It reads to an end that is there: to wait for more there would only delay it.
+                config.set("fetch.wait.max.ms", "10");
+            }
+            Self::Member(_) => {
+                tune_fetching(config);
+                config
+                    // A dead member's partitions go on after this; brokers allow no less.
+                    .set("session.timeout.ms", "6000")
+                    .set("heartbeat.interval.ms", "1500")
+                    .set("statistics.interval.ms", "1000");
+            }
+            Self::Producer => {
+                tune_sending(config);
+                config.set("linger.ms", "5").set("statistics.interval.ms", "1000");
+            }
+            Self::Transactional(_) => {
+                tune_sending(config);
+                // A transaction's records are handed over at once, so that waiting for more only delays it.
+                config.set("linger.ms", "1").set("transaction.timeout.ms", "60000");
+                // A transaction that follows another at once is put off until the markers of that are written, which takes
+                // milliseconds.
+                config.set("retry.backoff.ms", "5").set("retry.backoff.max.ms", "1000");
+            }
+        }
+    }
+
+    /// What must not be set otherwise.
+    pub(super) fn guarantee(&self, config: &mut ClientConfig) {
+        match self {
+            Self::Lookup => guarantee_reading(config),
+            Self::Reader(group) | Self::Member(group) => {
+                guarantee_reading(config);
+                config
+                    .set("group.id", *group)
+                    .set("group.protocol", "classic")
+                    .set("partition.assignment.strategy", "cooperative-sticky");
+            }
+            Self::Producer => {
+                guarantee_writing(config);
+                // For ever: a broker that is away is waited for.
+                config.set("message.timeout.ms", "0");
+            }
+            Self::Transactional(id) => {
+                guarantee_writing(config);
+                config.set("transactional.id", *id);
+            }
+        }
+    }
+}
+
+fn tune_fetching(config: &mut ClientConfig) {
+    config
+        // A full queue is looked at again after this time, not after a second.
+        .set("fetch.queue.backoff.ms", "10")
+        // What librdkafka holds for us at the most, and what may be on its way to it.
+        .set("queued.max.messages.kbytes", "32768")
+        .set("fetch.max.bytes", "16777216");
+}
+
+fn tune_sending(config: &mut ClientConfig) {
+    config.set("compression.type", "lz4").set("message.max.bytes", TOO_LARGE_FOR_ANY.to_string());
+}
+
+fn guarantee_reading(config: &mut ClientConfig) {
+    config
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
+        .set("allow.auto.create.topics", "false");
+}
+
+fn guarantee_writing(config: &mut ClientConfig) {
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("partitioner", "murmur2_random")
+        .set("allow.auto.create.topics", "false");
+}
+
+/// Why a user may not set the property `name`, if so.
+pub(super) fn reserved(name: &str) -> Option<&'static str> {
+    const GUARANTEES: [&str; 19] = [
+        "acks",
+        "allow.auto.create.topics",
+        "auto.offset.reset",
+        "delivery.timeout.ms",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.idempotence",
+        "enable.partition.eof",
+        "group.id",
+        "group.instance.id",
+        "group.protocol",
+        "isolation.level",
+        "message.max.bytes",
+        "message.timeout.ms",
+        "partition.assignment.strategy",
+        "partitioner",
+        "request.required.acks",
+        "statistics.interval.ms",
+        "transactional.id",
+    ];
+    const SETTINGS: [&str; 8] = [
+        "bootstrap.servers",
+        "metadata.broker.list",
+        "security.protocol",
+        "sasl.mechanism",
+        "sasl.mechanisms",
+        "sasl.username",
+        "sasl.password",
+        "ssl.key.password",
+    ];
+    if GUARANTEES.contains(&name) {
+        return Some("belongs to what Stream Pulse guarantees, and cannot be set: remove it");
+    }
+    SETTINGS.contains(&name).then_some("has a setting of its own in the section kafka: use that")
+}

@@ -1,0 +1,134 @@
+//! What a member that died left behind, and who holds a partition.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use pulse_core::ports::{Commit, Committer as _, EventProducer as _, StateRecord};
+use pulse_core::{Classify as _, ErrorClass};
+use pulse_kafka::StartAt;
+use pulse_testkit::contract::read;
+use pulse_testkit::{keyed, record};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::broker::{Broker, payloads};
+
+fn commit(partition: u32, next_offset: u64, outputs: &[&str]) -> Commit {
+    let outputs = outputs.iter().map(|text| keyed("output", "k", text)).collect();
+    Commit { partition, next_offset, outputs, ..Commit::default() }
+}
+
+/// Begins a transaction that writes an output and moves the group to 77, as a member does that dies before its end.
+fn die_within_a_transaction(broker: &Broker) -> anyhow::Result<()> {
+    let (group, topic) = (broker.name("workers"), broker.name("input"));
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &broker.settings.brokers);
+    let member: BaseConsumer = config.clone().set("group.id", &group).create()?;
+    let producer: BaseProducer = config.set("transactional.id", format!("{group}-{topic}-0")).create()?;
+    producer.init_transactions(Duration::from_secs(10))?;
+    producer.begin_transaction()?;
+    let output = broker.name("output");
+    producer.send(BaseRecord::<(), _>::to(&output).payload("of the dead")).map_err(|(error, _)| error)?;
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(&topic, 0, Offset::Offset(77))?;
+    let metadata = member.group_metadata().context("no group")?;
+    producer.send_offsets_to_transaction(&offsets, &metadata, Duration::from_secs(10))?;
+    producer.flush(Duration::from_secs(10))?;
+    // Its end would abort the transaction.
+    std::mem::forget(producer);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_open_transaction_of_the_dead_is_aborted_at_once() -> anyhow::Result<()> {
+    let broker = Broker::shared().await?;
+    broker.create_topic("input", 1).await?;
+    broker.create_topic("output", 1).await?;
+    broker.producer().append((0..100).map(|_| record("input", 0, "{}")).collect()).await?;
+    let mut before = broker.committer("workers", "input", StartAt::Earliest).await;
+    before.restore(&[0]).await?;
+    before.commit(&[commit(0, 10, &["before"])]).await.remove(0)?;
+    drop(before);
+    let dying = broker.clone();
+    tokio::task::spawn_blocking(move || die_within_a_transaction(&dying)).await??;
+    let mut successor = broker.committer("workers", "input", StartAt::Earliest).await;
+    let begun = Instant::now();
+    let restored = successor.restore(&[0]).await?.remove(0);
+    assert!(begun.elapsed() < Duration::from_secs(20), "the transaction would time out after a minute");
+    assert_eq!(restored.committed, Some(10));
+    successor.commit(&[commit(0, 20, &["after"])]).await.remove(0)?;
+    let batches = read(&mut broker.source("readers", "output"), 2, 10).await?;
+    assert_eq!(payloads(&batches), ["before", "after"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_partitions_commit_together_and_one_that_is_lost_harms_none() -> anyhow::Result<()> {
+    let broker = Broker::shared().await?;
+    broker.create_topic("input", 12).await?;
+    broker.create_topic("output", 3).await?;
+    let all: Vec<u32> = (0..12).collect();
+    let mut first = broker.committer("workers", "input", StartAt::Earliest).await;
+    assert!(first.restore(&all).await?.iter().all(|restored| restored.committed == Some(0)));
+    let mut second = broker.committer("workers", "input", StartAt::Earliest).await;
+    second.restore(&[7]).await?;
+    let commits: Vec<Commit> = all.iter().map(|&partition| commit(partition, 5, &["x"])).collect();
+    let results = first.commit(&commits).await;
+    for (partition, result) in results.iter().enumerate() {
+        let class = result.as_ref().err().map(|error| error.class());
+        assert_eq!(class, (partition == 7).then_some(ErrorClass::Fenced), "{partition}: {result:?}");
+    }
+    let again = first.commit(&[commit(7, 6, &[])]).await.remove(0);
+    assert_eq!(again.err().map(|error| error.class()), Some(ErrorClass::Fenced), "until it is restored");
+    assert_eq!(first.restore(&[7]).await?[0].committed, Some(0));
+    first.commit(&[commit(7, 6, &[])]).await.remove(0)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_start_is_chosen_once() -> anyhow::Result<()> {
+    let broker = Broker::shared().await?;
+    broker.create_topic("input", 2).await?;
+    let mut producer = broker.producer();
+    let at = |i: i64| pulse_core::NewRecord { timestamp: 1_780_000_000_000 + i, ..record("input", 0, "{}") };
+    producer.append((0..10).map(at).collect()).await?;
+    let time = StartAt::Time(jiff::Timestamp::from_millisecond(1_780_000_000_004)?);
+    for (group, start, wanted) in [
+        ("earliest", StartAt::Earliest, [Some(0), Some(0)]),
+        ("latest", StartAt::Latest, [Some(10), Some(0)]),
+        ("time", time, [Some(4), Some(0)]),
+    ] {
+        let restored = broker.committer(group, "input", start).await.restore(&[0, 1]).await?;
+        assert_eq!([restored[0].committed, restored[1].committed], wanted, "{group}");
+    }
+    producer.append((10..20).map(at).collect()).await?;
+    for (group, wanted) in [("earliest", 0), ("latest", 10), ("time", 4)] {
+        let restored = broker.committer(group, "input", StartAt::Latest).await.restore(&[0]).await?;
+        assert_eq!(restored[0].committed, Some(wanted), "{group}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_before_anything_is_written() -> anyhow::Result<()> {
+    let broker = Broker::shared().await?;
+    broker.create_topic("input", 1).await?;
+    broker.create_topic("output", 1).await?;
+    let large = "x".repeat(5 << 20);
+    let refused = broker.producer().append(vec![record("output", 0, "small"), record("output", 0, &large)]).await;
+    let error = refused.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::DeadLetter, "{error}");
+    assert!(error.to_string().contains("output"), "{error}");
+    let mut committer = broker.committer("workers", "input", StartAt::Earliest).await;
+    committer.restore(&[0]).await?;
+    let refused = committer.commit(&[commit(0, 1, &["small", &large])]).await.remove(0);
+    assert_eq!(refused.unwrap_err().class(), ErrorClass::DeadLetter);
+    let state = vec![StateRecord { key: "k".into(), value: Some(large.into()) }];
+    let refused = committer.commit(&[Commit { state, ..commit(0, 1, &["small"]) }]).await.remove(0);
+    assert_eq!(refused.unwrap_err().class(), ErrorClass::DeadLetter);
+    assert!(broker.producer().last_records("output").await?.is_empty());
+    committer.commit(&[commit(0, 1, &["small"])]).await.remove(0)?;
+    Ok(())
+}

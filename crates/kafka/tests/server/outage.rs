@@ -1,0 +1,83 @@
+//! Brokers that are away.
+
+use std::time::Duration;
+
+use pulse_core::ports::{Commit, Committer as _, EventProducer as _, EventSource as _, Polled};
+use pulse_core::{Classify as _, ErrorClass};
+use pulse_kafka::{KafkaError, StartAt, wait_for_brokers};
+use pulse_testkit::contract::{assigned, read};
+use pulse_testkit::record;
+use pulse_testkit::servers::kafka::KafkaServer;
+
+use crate::broker::{Broker, payloads};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_waits_for_brokers_and_goes_on() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut server = KafkaServer::start(dir.path())?;
+    let broker = Broker::at(&server.brokers());
+    broker.create_topic("events", 1).await?;
+    let mut producer = broker.producer();
+    let mut source = broker.source("readers", "events");
+    let mut committer = broker.committer("workers", "events", StartAt::Earliest).await;
+    producer.append(vec![record("events", 0, "before")]).await?;
+    assigned(&mut source).await?;
+    assert_eq!(payloads(&read(&mut source, 1, 10).await?), ["before"]);
+    committer.restore(&[0]).await?;
+
+    server.kill()?;
+    let error = loop {
+        if let Err(error) = source.poll(10).await {
+            break error;
+        }
+    };
+    assert!(matches!(error, KafkaError::Unreachable { .. }), "{error:?}");
+    assert_eq!(error.class(), ErrorClass::Retry);
+    while producer.port.link().is_up() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let waiting =
+        tokio::time::timeout(Duration::from_millis(300), producer.append(vec![record("events", 0, "during")]));
+    assert!(waiting.await.is_err(), "nobody can have acknowledged it");
+    let commit = [Commit { next_offset: 1, ..Commit::default() }];
+    let mut committing = std::pin::pin!(committer.commit(&commit));
+    assert!(tokio::time::timeout(Duration::from_millis(300), &mut committing).await.is_err());
+
+    server.restart()?;
+    wait_for_brokers(&broker.settings).await?;
+    producer.append(vec![record("events", 0, "after")]).await?;
+    committing.await.remove(0)?;
+    // To the group this member was dead for a while: it may have to begin anew.
+    let (mut found, mut position) = (Vec::new(), 1);
+    while found.len() < 2 {
+        match source.poll(10).await {
+            Ok(Polled::Records(batch)) => {
+                position = batch.next_offset;
+                found.extend(payloads(&[batch]));
+            }
+            Ok(Polled::Assigned(partitions)) => source.seek(partitions[0], position).await?,
+            Ok(Polled::Revoked(_) | Polled::Idle) => {}
+            Err(error) => assert_eq!(error.class(), ErrorClass::Retry, "{error}"),
+        }
+    }
+    assert_eq!(found, ["during", "after"]);
+    assert!(producer.port.link().is_up());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broker_that_comes_late_is_waited_for() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut server = tokio::task::spawn_blocking({
+        let dir = dir.path().to_owned();
+        move || KafkaServer::start(&dir)
+    })
+    .await??;
+    let broker = Broker::at(&server.brokers());
+    server.stop()?;
+    let mut waiting = std::pin::pin!(wait_for_brokers(&broker.settings));
+    assert!(tokio::time::timeout(Duration::from_secs(2), &mut waiting).await.is_err());
+    let server = tokio::task::spawn_blocking(move || server.restart().map(|()| server));
+    waiting.await?;
+    server.await??.stop()
+}
