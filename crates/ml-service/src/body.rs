@@ -24,16 +24,21 @@ pub(crate) fn json_bytes(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     if !is_json {
         return Err(Problem::content_type(content_type));
     }
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::too_large(format!("the body is larger than {limit} bytes: send fewer rows at once"))
-        }
-        _ => Problem::broken_body(format!("the body could not be read: {}", rejection.body_text())),
-    })?;
+    let body = received(body, limit)?;
     if body.trim_ascii().is_empty() {
         return Err(Problem::broken_body("the body is empty: send the event's fields as a JSON object"));
     }
     Ok(body)
+}
+
+/// The bytes of a body that arrived in full and is not too large.
+pub(crate) fn received(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::too_large(format!("the body is larger than {limit} bytes: send fewer rows at once"))
+        }
+        _ => Problem::broken_body(format!("the body could not be read: {}", rejection.body_text())),
+    })
 }
 
 /// The body as one event: a JSON object.

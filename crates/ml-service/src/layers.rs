@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use crate::problem::Problem;
 use crate::service::MlService;
@@ -25,8 +25,9 @@ pub(crate) async fn measure(State(service): State<MlService>, request: Request, 
 /// Gives up on a request that takes too long, be it that its body does not arrive.
 pub(crate) async fn limit_time(State(service): State<MlService>, request: Request, next: Next) -> Response {
     let limit = service.limits().request_time;
+    let path = request.uri().path().to_owned();
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::timeout(limit.as_secs_f64()).into_response(),
+        Err(_) => Problem::timeout(limit.as_secs_f64()).at(&path),
     }
 }

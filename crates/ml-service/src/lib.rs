@@ -7,11 +7,12 @@
 //! | `GET /schema`, `GET /schema/<use case>` | JSON Schema (2020-12) of the event |
 //! | `GET /openapi.json`, `GET /docs` | this table in full, and a page to try it on |
 //! | `GET /health`, `GET /models` | the model in force, or how far warm-up is |
+//! | `/v2/…` | the [Open Inference Protocol](pulse_scoring::oip), for scorers that send columns instead of events |
 //! | `GET /live`, `GET /ready`, `GET /metrics` | for orchestrators and Prometheus |
 //!
 //! # Invariants
 //! - Events pass through the same featurizer as in the stream processor, so that the same event gets the same numbers.
-//! - Every error is a problem detail (RFC 9457); faults of fields are listed all at once.
+//! - Every error is a problem detail (RFC 9457), below `/v2` what the protocol there wants; faults of fields are listed all at once.
 //! - Without a model the service is up and says how far it is; nothing is scored by a guess.
 //! - No page or script comes from elsewhere.
 
@@ -25,6 +26,7 @@ mod problem;
 mod served;
 
 mod body;
+mod infer;
 mod predict;
 
 mod openapi;

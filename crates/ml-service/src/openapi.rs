@@ -45,7 +45,16 @@ fn event_component(use_case: &ServedUseCase) -> String {
 fn add_use_case(paths: &mut Map<String, Value>, use_case: &ServedUseCase, suffix: &str, id: &str) {
     let name = use_case.name();
     let event = json!({"$ref": format!("#/components/schemas/{}", event_component(use_case))});
-    let example = &use_case.schema()["examples"][0];
+    let (single, several) = match use_case.schema()["examples"].get(0) {
+        None => (json!({}), json!({})),
+        Some(example) => (
+            json!({"sample": {"summary": "An event of the sample.", "value": example}}),
+            json!({
+                "array": {"summary": "An array.", "value": [example, example]},
+                "instances": {"summary": "An object with `instances`.", "value": {"instances": [example]}},
+            }),
+        ),
+    };
     let batch = json!({
         "oneOf": [
             {"type": "array", "items": event},
@@ -55,19 +64,13 @@ fn add_use_case(paths: &mut Map<String, Value>, use_case: &ServedUseCase, suffix
     let one = post(
         &format!("predict{id}"),
         &format!("The verdict on one event of {name}"),
-        &json!({"schema": event, "examples": {"sample": {"summary": "An event of the sample.", "value": example}}}),
+        &json!({"schema": event, "examples": single}),
         "Prediction",
     );
     let many = post(
         &format!("predict_batch{id}"),
         &format!("Verdicts on many events of {name}; a faulty one does not harm the others"),
-        &json!({
-            "schema": batch,
-            "examples": {
-                "array": {"summary": "An array.", "value": [example, example]},
-                "instances": {"summary": "An object with `instances`.", "value": {"instances": [example]}},
-            },
-        }),
+        &json!({"schema": batch, "examples": several}),
         "BatchPrediction",
     );
     let schema = json!({

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pulse_features::Fault;
+use pulse_scoring::oip::{Absence, ErrorBody};
 use serde::Serialize;
 
 use crate::model_slot::WarmUp;
@@ -29,12 +30,31 @@ struct Details {
     /// How far the way to a model is.
     #[serde(skip_serializing_if = "Option::is_none")]
     warm_up: Option<WarmUp>,
+    /// Without a model: whether one will come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<Absence>,
 }
+
+/// A problem in the form of the Open Inference Protocol.
+#[derive(Debug, Clone)]
+pub(crate) struct OipProblem(Problem);
+
+#[derive(Debug, Serialize)]
+struct OipBody {
+    #[serde(flatten)]
+    body: ErrorBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warm_up: Option<WarmUp>,
+}
+
+/// The paths of the Open Inference Protocol, whose errors have a form of their own.
+const OIP_PATHS: &str = "/v2";
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self(Box::new(Details { kind, title, status: status.as_u16(), detail, errors: Vec::new(), warm_up: None }))
+        let status = status.as_u16();
+        Self(Box::new(Details { kind, title, status, detail, errors: Vec::new(), warm_up: None, state: None }))
     }
 
     /// The event is not one of the use case.
@@ -98,16 +118,49 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "urn:pulse:problem:timeout", "the request took too long", detail)
     }
 
+    /// There is no model of this version.
+    pub(crate) fn unknown_version(version: &str, in_force: &str) -> Self {
+        let detail = format!("there is no version {version:?} of the model here; in force is {in_force}");
+        Self::new(StatusCode::NOT_FOUND, "urn:pulse:problem:unknown-version", "unknown version", detail)
+    }
+
+    /// The message is none of the Open Inference Protocol, or not one for this model.
+    pub(crate) fn broken_message(detail: impl Into<String>) -> Self {
+        let kind = "urn:pulse:problem:broken-message";
+        Self::new(StatusCode::BAD_REQUEST, kind, "the message cannot be used", detail)
+    }
+
     /// There is no model.
-    pub(crate) fn no_model(warm_up: WarmUp) -> Self {
-        let detail = match warm_up.total {
-            Some(total) => format!("there is no model yet: {}, {} of {total} rows", warm_up.stage, warm_up.done),
-            None => format!("there is no model yet: {}", warm_up.stage),
+    pub(crate) fn no_model(warm_up: WarmUp, state: Absence) -> Self {
+        let title = match state {
+            Absence::WarmingUp => "there is no model yet",
+            Absence::NoModel => "there is no model",
         };
-        let kind = "urn:pulse:problem:no-model";
-        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, "there is no model yet", detail);
+        let detail = match warm_up.total {
+            Some(total) => format!("{title}: {}, {} of {total} rows", warm_up.stage, warm_up.done),
+            None => format!("{title}: {}", warm_up.stage),
+        };
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "urn:pulse:problem:no-model", title, detail);
         problem.0.warm_up = Some(warm_up);
+        problem.0.state = Some(state);
         problem
+    }
+
+    /// The response in the form that is usual at `path`.
+    pub(crate) fn at(self, path: &str) -> Response {
+        let is_oip = path.strip_prefix(OIP_PATHS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if is_oip { OipProblem(self).into_response() } else { self.into_response() }
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Says when to ask again, where that makes sense.
+    fn add_retry_after(state: Option<Absence>, response: &mut Response) {
+        if state == Some(Absence::WarmingUp) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
     }
 
     /// We are at fault.
@@ -119,15 +172,30 @@ impl Problem {
     }
 }
 
+impl From<Problem> for OipProblem {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self.0)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
-        }
+        let state = self.0.state;
+        let mut response = (self.status(), Json(self.0)).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        Self::add_retry_after(state, &mut response);
+        response
+    }
+}
+
+impl IntoResponse for OipProblem {
+    fn into_response(self) -> Response {
+        let status = self.0.status();
+        let Details { detail, warm_up, state, .. } = *self.0.0;
+        let body = OipBody { body: ErrorBody { error: detail, state }, warm_up };
+        let mut response = (status, Json(body)).into_response();
+        Problem::add_retry_after(state, &mut response);
         response
     }
 }

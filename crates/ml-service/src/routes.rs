@@ -2,6 +2,7 @@
 
 mod documents;
 mod models;
+mod oip;
 mod predict;
 
 use axum::Router;
@@ -16,8 +17,8 @@ use crate::problem::Problem;
 use crate::service::MlService;
 
 /// Routes that are measured from the start.
-pub(crate) const MEASURED: [&str; 4] =
-    ["/predict", "/predict/{use_case}", "/predict/batch", "/predict/{use_case}/batch"];
+pub(crate) const MEASURED: [&str; 6] =
+    ["/predict", "/predict/{use_case}", "/predict/batch", "/predict/{use_case}/batch", oip::INFER, oip::INFER_VERSION];
 
 /// All routes; `admin` are those of [`pulse_runtime::admin`].
 pub(crate) fn router(service: MlService, admin: Router) -> Router {
@@ -32,12 +33,13 @@ pub(crate) fn router(service: MlService, admin: Router) -> Router {
         .route("/openapi.json", get(documents::openapi))
         .route("/health", get(models::health))
         .route("/models", get(models::list))
+        .merge(oip::router())
         .merge(documents::swagger_ui())
         .merge(admin.with_state(()))
-        .fallback(|uri: Uri| async move { Problem::unknown_route(uri.path()) })
-        .method_not_allowed_fallback(
-            |method: Method, uri: Uri| async move { Problem::method(method.as_str(), uri.path()) },
-        )
+        .fallback(|uri: Uri| async move { Problem::unknown_route(uri.path()).at(uri.path()) })
+        .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
+            Problem::method(method.as_str(), uri.path()).at(uri.path())
+        })
         .layer(DefaultBodyLimit::max(body_limit))
         .layer(from_fn_with_state(service.clone(), layers::limit_time))
         .layer(from_fn_with_state(service.clone(), layers::measure))

@@ -1,16 +1,21 @@
 //! JSON Schema (draft 2020-12) of a use case's events, with an example.
 
+mod made_up;
+
 use pulse_core::UseCase;
-use pulse_core::use_case::{Bounds, Entity, Feature, FeatureType};
+use pulse_core::use_case::{Bounds, Constant, Entity, Feature, TextLimits};
 use serde_json::{Map, Value, json};
+
+pub(crate) use made_up::event as made_up_event;
 
 /// The schema of the events of `use_case`, as `/predict` takes them: entity and time may be missing there.
 ///
 /// `x-unit` gives a field's unit, `x-stream-required` the fields that events of a stream must have besides.
-pub(crate) fn event_schema(use_case: &UseCase, example: Map<String, Value>) -> Value {
+pub(crate) fn event_schema(use_case: &UseCase, example: Option<Map<String, Value>>) -> Value {
     let mut root = object();
+    let given = example.unwrap_or_default();
     for feature in &use_case.features {
-        let schema = feature_schema(feature, value_at(&example, &feature.name));
+        let schema = feature_schema(feature, value_at(&given, &feature.name));
         insert(&mut root, &feature.name, schema, feature.required);
     }
     let mut stream_required = Vec::new();
@@ -21,8 +26,11 @@ pub(crate) fn event_schema(use_case: &UseCase, example: Map<String, Value>) -> V
             &mut root,
             use_case,
             field,
-            &example,
-            json!({"type": ["string", "number", "null"], "description": description}),
+            &given,
+            json!({
+                "type": ["string", "number", "null"], "description": description,
+                "minLength": 1, "maxLength": 256, "pattern": NO_CONTROL_CHARACTERS,
+            }),
         );
     }
     if let Some(field) = &use_case.timestamp.field {
@@ -32,54 +40,33 @@ pub(crate) fn event_schema(use_case: &UseCase, example: Map<String, Value>) -> V
             &mut root,
             use_case,
             field,
-            &example,
+            &given,
             json!({"type": ["string", "integer", "null"], "description": description}),
         );
     }
     root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     root.insert("title".to_owned(), json!(use_case.name));
-    root.insert("description".to_owned(), json!(use_case.description));
+    root.insert("description".to_owned(), json!(description(use_case)));
+    root.insert("x-rules".to_owned(), json!(use_case.rules.iter().map(|rule| &rule.text).collect::<Vec<_>>()));
     root.insert("x-stream-required".to_owned(), json!(stream_required));
-    root.insert("examples".to_owned(), json!([example]));
+    if !given.is_empty() {
+        root.insert("examples".to_owned(), json!([given]));
+    }
     Value::Object(root)
 }
 
-/// An event within the limits of every feature, for use cases without a sample.
-pub(crate) fn made_up_event(use_case: &UseCase) -> Map<String, Value> {
-    let mut event = Map::new();
-    for feature in &use_case.features {
-        let value = match feature.kind {
-            FeatureType::Boolean => json!(true),
-            FeatureType::String => json!("text"),
-            FeatureType::Number => json!(number_within(feature.bounds)),
-            FeatureType::Integer => json!(integer_within(feature.bounds)),
-        };
-        set_at(&mut event, &feature.name, value);
-    }
-    event
-}
+/// Entities become keys, labels and text in a database.
+const NO_CONTROL_CHARACTERS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
 
-fn number_within(bounds: Bounds) -> f64 {
-    let low = bounds.minimum.into_iter().chain(bounds.exclusive_minimum).reduce(f64::max);
-    let high = bounds.maximum.into_iter().chain(bounds.exclusive_maximum).reduce(f64::min);
-    match (low, high) {
-        (Some(low), Some(high)) => low + (high - low) / 2.0,
-        (Some(low), None) => low + 1.0,
-        (None, Some(high)) => high - 1.0,
-        (None, None) => 1.0,
+/// What the use case is about, and what JSON Schema has no words for.
+fn description(use_case: &UseCase) -> String {
+    let mut text = use_case.description.clone();
+    for rule in &use_case.rules {
+        let because = rule.message.as_ref().map_or_else(String::new, |message| format!(" ({message})"));
+        let paragraph = if text.is_empty() { "" } else { "\n\n" };
+        text.push_str(&format!("{paragraph}Rule: `{}`{because}.", rule.text));
     }
-}
-
-fn integer_within(bounds: Bounds) -> i64 {
-    let inside = number_within(bounds);
-    let fits = |value: f64| {
-        bounds.minimum.is_none_or(|low| value >= low)
-            && bounds.exclusive_minimum.is_none_or(|low| value > low)
-            && bounds.maximum.is_none_or(|high| value <= high)
-            && bounds.exclusive_maximum.is_none_or(|high| value < high)
-    };
-    let nearest = if fits(inside.floor()) { inside.floor() } else { inside.ceil() };
-    nearest as i64
+    text
 }
 
 fn feature_schema(feature: &Feature, example: Option<&Value>) -> Value {
@@ -93,22 +80,40 @@ fn feature_schema(feature: &Feature, example: Option<&Value>) -> Value {
     if let Some(unit) = &feature.unit {
         schema.insert("x-unit".to_owned(), json!(unit));
     }
-    let Bounds { minimum, exclusive_minimum, maximum, exclusive_maximum } = feature.bounds;
-    let limits = [
-        ("minimum", minimum),
-        ("exclusiveMinimum", exclusive_minimum),
-        ("maximum", maximum),
-        ("exclusiveMaximum", exclusive_maximum),
-    ];
-    for (word, limit) in limits {
-        if let Some(limit) = limit {
-            schema.insert(word.to_owned(), json!(limit));
-        }
+    limits(&mut schema, feature);
+    if let Some(allowed) = &feature.allowed {
+        let null = (!feature.required).then_some(Value::Null);
+        let values: Vec<Value> = allowed.iter().map(constant).chain(null).collect();
+        schema.insert("enum".to_owned(), Value::Array(values));
     }
     if let Some(example) = example {
         schema.insert("examples".to_owned(), json!([example]));
     }
     Value::Object(schema)
+}
+
+fn limits(schema: &mut Map<String, Value>, feature: &Feature) {
+    let Bounds { minimum, exclusive_minimum, maximum, exclusive_maximum, multiple_of } = feature.bounds;
+    let TextLimits { min_length, max_length, pattern } = &feature.text;
+    let words = [
+        ("minimum", minimum.map(Value::from)),
+        ("exclusiveMinimum", exclusive_minimum.map(Value::from)),
+        ("maximum", maximum.map(Value::from)),
+        ("exclusiveMaximum", exclusive_maximum.map(Value::from)),
+        ("multipleOf", multiple_of.map(Value::from)),
+        ("minLength", min_length.map(Value::from)),
+        ("maxLength", max_length.map(Value::from)),
+        ("pattern", pattern.as_deref().map(Value::from)),
+    ];
+    schema.extend(words.into_iter().filter_map(|(word, value)| Some((word.to_owned(), value?))));
+}
+
+fn constant(constant: &Constant) -> Value {
+    match constant {
+        Constant::Number(value) => json!(value),
+        Constant::Boolean(value) => json!(value),
+        Constant::Text(value) => json!(value),
+    }
 }
 
 /// Adds the field of a role, unless it is a feature too.
@@ -140,6 +145,10 @@ fn object() -> Map<String, Value> {
 /// Puts the schema of the field at the dotted `path` into the schema of an object.
 fn insert(parent: &mut Map<String, Value>, path: &str, schema: Value, required: bool) {
     let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    if required {
+        // Only an object all of whose fields are optional may be null.
+        parent.insert("type".to_owned(), json!("object"));
+    }
     if let Some(Value::Array(names)) = parent.get_mut("required").filter(|_| required)
         && !names.iter().any(|known| known == name)
     {
@@ -150,7 +159,12 @@ fn insert(parent: &mut Map<String, Value>, path: &str, schema: Value, required: 
         properties.insert(name.to_owned(), schema);
         return;
     };
-    if let Value::Object(child) = properties.entry(name).or_insert_with(|| Value::Object(object())) {
+    let nested = || {
+        let mut nested = object();
+        nested.insert("type".to_owned(), json!(["object", "null"]));
+        Value::Object(nested)
+    };
+    if let Value::Object(child) = properties.entry(name).or_insert_with(nested) {
         insert(child, rest, schema, required);
     }
 }
@@ -159,17 +173,6 @@ fn value_at<'a>(event: &'a Map<String, Value>, path: &str) -> Option<&'a Value> 
     match path.split_once('.') {
         None => event.get(path),
         Some((name, rest)) => value_at(event.get(name)?.as_object()?, rest),
-    }
-}
-
-fn set_at(event: &mut Map<String, Value>, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => drop(event.insert(path.to_owned(), value)),
-        Some((name, rest)) => {
-            if let Value::Object(child) = event.entry(name).or_insert_with(|| json!({})) {
-                set_at(child, rest, value);
-            }
-        }
     }
 }
 

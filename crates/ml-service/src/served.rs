@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use pulse_core::UseCase;
 use pulse_features::{Featurizer, Sample, UseCaseDir, UseCaseError};
+use pulse_scoring::Model;
+use pulse_scoring::oip::Absence;
 use serde_json::{Map, Value};
 
 use crate::featurizers::Featurizers;
@@ -25,12 +27,12 @@ struct Inner {
 
 impl ServedUseCase {
     /// The use case in `dir`, with the model in `slot`. Examples come from `sample`; without one they are made up from the
-    /// limits of the features.
+    /// limits of the features, as far as that goes.
     ///
     /// # Errors
     /// When the use case cannot be used.
     pub fn new(dir: &UseCaseDir, sample: Option<&Sample>, slot: ModelSlot) -> Result<Self, UseCaseError> {
-        let example = sample.and_then(usual_event).unwrap_or_else(|| schema::made_up_event(&dir.use_case));
+        let example = sample.and_then(usual_event).or_else(|| schema::made_up_event(&dir.use_case));
         Ok(Self(Arc::new(Inner {
             use_case: dir.use_case.clone(),
             featurizers: Featurizers::new(Featurizer::new(dir)?),
@@ -60,12 +62,18 @@ impl ServedUseCase {
         &self.0.schema
     }
 
+    /// The model in force.
+    pub(crate) fn in_force(&self) -> Result<Arc<Model>, Problem> {
+        match self.slot().state() {
+            ModelState::Ready(model) => Ok(model),
+            ModelState::WarmingUp(warm_up) => Err(Problem::no_model(warm_up, Absence::WarmingUp)),
+            ModelState::Failed(warm_up) => Err(Problem::no_model(warm_up, Absence::NoModel)),
+        }
+    }
+
     /// The model in force, and where its columns stand among the featurizer's.
     pub(crate) fn model(&self) -> Result<ModelInForce, Problem> {
-        let model = match self.slot().state() {
-            ModelState::Ready(model) => model,
-            ModelState::WarmingUp(warm_up) | ModelState::Failed(warm_up) => return Err(Problem::no_model(warm_up)),
-        };
+        let model = self.in_force()?;
         let columns = self.featurizers().columns();
         let place = |name: &String| {
             let found = columns.iter().position(|column| column.name == *name);
@@ -79,7 +87,7 @@ impl ServedUseCase {
 /// A model and where its columns stand.
 #[derive(Debug)]
 pub(crate) struct ModelInForce {
-    pub(crate) model: Arc<pulse_scoring::Model>,
+    pub(crate) model: Arc<Model>,
     pub(crate) places: Vec<usize>,
 }
 

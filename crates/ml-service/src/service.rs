@@ -96,6 +96,10 @@ impl MlService {
         self.0.limits
     }
 
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.health.is_ready()
+    }
+
     pub(crate) fn openapi(&self) -> &Value {
         &self.0.openapi
     }

@@ -79,7 +79,7 @@ fn featurize(featurizer: &mut Featurizer, rows: &[SampleRow], slot: &ModelSlot) 
 }
 
 /// An error and what caused it, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     std::iter::successors(error.source(), |error| error.source())
         .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -1,7 +1,8 @@
-//! The scorer port's side in process: a trained model (scaling, isolation forest, threshold) and a scorer around it.
+//! The scorer port's two sides: in process, a trained model (scaling, isolation forest, threshold) and a scorer around it;
+//! and remote, the [Open Inference Protocol](oip) and, with the feature `remote`, a client of it.
 //!
 //! # Invariants
-//! - No I/O, no clock. Equal rows and settings give an equal model, with an equal version, on every machine.
+//! - No I/O, no clock, but in `remote`. Equal rows and settings give an equal model, with an equal version, on every machine.
 //! - A model never changes. Another one has another version.
 //! - The score of a row does not depend on the batch that it comes in.
 //!
@@ -35,7 +36,13 @@ mod model;
 
 mod local;
 
+pub mod oip;
+#[cfg(feature = "remote")]
+mod remote;
+
 pub use error::{ScoreError, ScoringError};
 pub use info::{ColumnInfo, ModelInfo, ScoreQuantile};
 pub use local::LocalScorer;
 pub use model::Model;
+#[cfg(feature = "remote")]
+pub use remote::{RemoteError, RemoteOptions, RemoteScorer};

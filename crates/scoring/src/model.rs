@@ -89,6 +89,12 @@ impl Model {
         self.threshold
     }
 
+    /// The highest score of the rows that it was trained on.
+    #[must_use]
+    pub fn highest(&self) -> f64 {
+        self.highest
+    }
+
     /// Number of rows that it was trained on.
     #[must_use]
     pub fn trained_rows(&self) -> usize {

@@ -12,7 +12,7 @@ use crate::served::ServedUseCase;
 use crate::service::MlService;
 
 /// Batches of more rows than this are scored on a thread where blocking is allowed: it would take more than a millisecond.
-const INLINE_ROWS: usize = 64;
+pub(super) const INLINE_ROWS: usize = 64;
 
 pub(super) async fn one(
     State(service): State<MlService>,

@@ -3,9 +3,14 @@
 
 mod fixture;
 
+mod bad_input;
 mod documents;
 mod faults;
+mod impostors;
 mod limits;
+mod oip;
+mod remote;
+mod schemas;
 mod serving;
 mod shipped;
 mod verdicts;

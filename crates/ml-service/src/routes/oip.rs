@@ -1,0 +1,111 @@
+//! `/v2`: the Open Inference Protocol.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use pulse_scoring::Model;
+use pulse_scoring::oip::{HEADER_LENGTH, Message, ModelMetadata, header_length};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::predict::INLINE_ROWS;
+use crate::body::{self, Body};
+use crate::infer::{Inference, broken, max_rows};
+use crate::problem::{OipProblem, Problem};
+use crate::served::ServedUseCase;
+use crate::service::MlService;
+
+pub(crate) const INFER: &str = "/v2/models/{use_case}/infer";
+pub(crate) const INFER_VERSION: &str = "/v2/models/{use_case}/versions/{version}/infer";
+
+type Answer = Result<Response, OipProblem>;
+
+/// The model that a path names. Without a version, the one in force is meant.
+#[derive(Debug, Deserialize)]
+struct Named {
+    use_case: String,
+    #[serde(default)]
+    version: Option<String>,
+}
+
+pub(super) fn router() -> Router<MlService> {
+    Router::new()
+        .route("/v2", get(server))
+        .route("/v2/health/live", get(live))
+        .route("/v2/health/ready", get(ready))
+        .route("/v2/models/{use_case}", get(metadata))
+        .route("/v2/models/{use_case}/ready", get(model_ready))
+        .route("/v2/models/{use_case}/versions/{version}", get(metadata))
+        .route("/v2/models/{use_case}/versions/{version}/ready", get(model_ready))
+        .route(INFER, post(infer))
+        .route(INFER_VERSION, post(infer))
+}
+
+async fn server() -> Json<Value> {
+    let extensions = ["binary_tensor_data"];
+    Json(json!({"name": "stream-pulse-ml-service", "version": env!("CARGO_PKG_VERSION"), "extensions": extensions}))
+}
+
+async fn live() -> Json<Value> {
+    Json(json!({"live": true}))
+}
+
+async fn ready(State(service): State<MlService>) -> Response {
+    let ready = service.is_ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({"ready": ready}))).into_response()
+}
+
+async fn metadata(State(service): State<MlService>, Path(named): Path<Named>) -> Answer {
+    let (use_case, model) = find(&service, &named)?;
+    let max_rows = max_rows(model.columns().len(), service.limits());
+    Ok(Json(ModelMetadata::of(use_case.name(), &model, max_rows)).into_response())
+}
+
+async fn model_ready(State(service): State<MlService>, Path(named): Path<Named>) -> Answer {
+    let (use_case, _) = find(&service, &named)?;
+    Ok(Json(json!({"name": use_case.name(), "ready": true})).into_response())
+}
+
+async fn infer(State(service): State<MlService>, Path(named): Path<Named>, headers: HeaderMap, body: Body) -> Answer {
+    let limits = service.limits();
+    let (use_case, model) = find(&service, &named)?;
+    let use_case = use_case.clone();
+    let body = body::received(body, limits.body_bytes)?;
+    let length = headers.get(HEADER_LENGTH).map(|value| header_length(value.as_bytes())).transpose().map_err(broken)?;
+    let inference = Inference::read(&body, length, &model, limits)?;
+    let rows = inference.rows.rows();
+    let inferred = if rows <= INLINE_ROWS {
+        inference.run(&model, use_case.name())
+    } else {
+        let name = use_case.name().to_owned();
+        let run = tokio::task::spawn_blocking(move || inference.run(&model, &name)).await;
+        run.map_err(|error| Problem::internal(format!("scoring broke off: {error}")))?
+    };
+    service.metrics().count_rows(use_case.name(), rows, inferred.anomalies);
+    Ok(respond(inferred.message))
+}
+
+/// The use case and the model that are named.
+fn find<'s>(service: &'s MlService, named: &Named) -> Result<(&'s ServedUseCase, Arc<Model>), Problem> {
+    let use_case = service.use_case(&named.use_case)?;
+    let model = use_case.in_force()?;
+    match &named.version {
+        Some(version) if **version != **model.version() => Err(Problem::unknown_version(version, model.version())),
+        _ => Ok((use_case, model)),
+    }
+}
+
+fn respond(message: Message) -> Response {
+    let Message { header_length, body } = message;
+    let kind = if header_length.is_some() { "application/octet-stream" } else { "application/json" };
+    let mut response = ([(header::CONTENT_TYPE, kind)], body).into_response();
+    if let Some(length) = header_length {
+        response.headers_mut().insert(HEADER_LENGTH, HeaderValue::from(length));
+    }
+    response
+}

@@ -1,0 +1,116 @@
+//! The real binary: how it starts, what it answers, how it ends.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "whatever fails here fails a test, as it should")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longer than anything takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn command(usecases: &Path, use_case: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ml-service"));
+    command.env_remove("PULSE_CONFIG").env_remove("RUST_LOG").env("USE_CASE", use_case);
+    command.env("PULSE__ML_SERVICE__PORT", "0").env("PULSE__USECASES", usecases).env("PULSE__LOG__FORMAT", "json");
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Its next line in the log with this message.
+    fn line(&mut self, message: &str) -> Value {
+        let mut lines = self.lines.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+        lines.find(|line| line["message"] == message).unwrap_or_else(|| panic!("it ended without {message:?}"))
+    }
+
+    fn base(&mut self) -> String {
+        format!("http://{}", self.line("ml-service starts")["address"].as_str().unwrap())
+    }
+
+    fn stop(mut self) -> ExitStatus {
+        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ending one that has ended already fails, and that is fine.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn get(url: &str) -> (u16, Value) {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut response = agent.get(url).call().unwrap();
+    (response.status().as_u16(), serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap())
+}
+
+fn wait_until_ready(base: &str) {
+    let began = Instant::now();
+    while get(&format!("{base}/ready")).0 != 200 {
+        assert!(began.elapsed() < PATIENCE, "it does not become ready");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/usecases")
+}
+
+#[test]
+fn it_trains_serves_and_stops() {
+    let mut service = Running::start(command(&fixtures(), "rides"));
+    let base = service.base();
+    wait_until_ready(&base);
+    assert_eq!(get(&format!("{base}/health")).0, 200);
+    assert!(service.stop().success());
+}
+
+#[test]
+fn without_a_sample_it_is_ready_and_says_that_there_is_no_model() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("bare")).unwrap();
+    let config = "name: bare\nfeatures: [a, b]\nkafka: { topic: bare }\nmetrics: { prefix: bare }\n";
+    fs::write(folder.path().join("bare/config.yaml"), config).unwrap();
+    let mut service = Running::start(command(folder.path(), "bare"));
+    let base = service.base();
+    let reason = service.line("there is no model: /predict answers 503")["reason"].to_string();
+    assert!(reason.contains("sample.csv"), "{reason}");
+    wait_until_ready(&base);
+    assert!(service.stop().success());
+}
+
+#[test]
+fn a_wrong_start_ends_with_a_plain_line() {
+    let refused = |command: &mut Command| {
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = refused(&mut command(&fixtures(), "nothing"));
+    assert!(code == 1 && said.contains("no use case \\\"nothing\\\"") && said.contains("rides"), "{said}");
+    let (code, said) = refused(command(&fixtures(), "rides").env("PULSE__ML_SERVICE__PORT", "many"));
+    assert!(code == 1 && said.starts_with("error: a setting is wrong: ml_service.port = \"many\""), "{said}");
+    let (code, said) = refused(command(&fixtures(), "rides").arg("--port"));
+    assert!(code == 2 && said.contains("--port"), "{said}");
+    let version = command(&fixtures(), "rides").arg("--version").output().unwrap();
+    assert!(version.status.success() && version.stdout.starts_with(b"ml-service "), "{version:?}");
+}
