@@ -7,29 +7,36 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use pulse_features::UseCaseDir;
-use pulse_simulator::Replay;
+use pulse_simulator::Events;
 
 /// Events per measured round.
 const EVENTS: u64 = 1_000_000;
+/// Rows of a sample, each changed in one event at most; the same for several events; and events drawn from a profile.
+const USE_CASES: [&str; 3] = ["nyc_taxi", "server_logs", "device_metrics"];
 
 fn main() {
     let usecases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../usecases");
-    let dir = UseCaseDir::load(&usecases, "nyc_taxi").expect("the use case loads");
-    let start = Instant::now();
-    let replay = Replay::new(&dir, 0.01, 1).expect("the sample replays");
-    println!("prepared in {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
-    for _ in 0..5 {
+    for use_case in USE_CASES {
+        let dir = UseCaseDir::load(&usecases, use_case).expect("the use case loads");
         let start = Instant::now();
-        let mut bytes = 0;
-        let mut buffer = BytesMut::with_capacity(1 << 18);
-        for i in 0..EVENTS {
-            if buffer.capacity() < 1 << 12 {
-                buffer.reserve(1 << 18);
-            }
-            let record = black_box(replay.record(i, 1_700_000_000_000 + i.cast_signed(), &mut buffer));
-            bytes += record.map_or(0, |record| record.payload.len());
+        let events = Events::new(&dir, 0.01, 1).expect("it has events");
+        println!("{use_case}: prepared in {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
+        for _ in 0..5 {
+            round(&events);
         }
-        let seconds = start.elapsed().as_secs_f64();
-        println!("{:.0} events/s, {} bytes an event", EVENTS as f64 / seconds, bytes as u64 / EVENTS);
     }
+}
+
+fn round(events: &Events) {
+    let start = Instant::now();
+    let mut bytes = 0;
+    let mut buffer = BytesMut::with_capacity(1 << 18);
+    for i in 0..EVENTS {
+        if buffer.capacity() < 1 << 12 {
+            buffer.reserve(1 << 18);
+        }
+        bytes += black_box(events.record(i, 1_700_000_000_000 + i.cast_signed(), &mut buffer)).payload.len();
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!("  {:.0} events/s, {} bytes an event", EVENTS as f64 / seconds, bytes as u64 / EVENTS);
 }

@@ -1,18 +1,18 @@
 //! Why the simulator cannot run.
 
 use pulse_core::{Classify, ErrorClass};
-use pulse_features::SampleError;
+use pulse_features::{SampleError, UseCaseError};
 
 /// Why the simulator stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimulatorError {
-    /// There is nothing to replay.
-    #[error("use case {0:?} has no sample.csv: add one, with real events in the order of time")]
-    NoSample(String),
     /// The sample has a fault.
     #[error(transparent)]
     Sample(#[from] SampleError),
+    /// The use case cannot be run.
+    #[error(transparent)]
+    UseCase(#[from] UseCaseError),
     /// A time of the sample cannot be moved.
     #[error(
         "sample.csv: replayed row {row}: {field:?} is {value}: give every row an RFC 3339 time or milliseconds since 1970"

@@ -16,7 +16,7 @@ pub enum Pace {
     Max,
     /// So many events a second.
     PerSecond(f64),
-    /// So many times as fast as the sample's own time.
+    /// So many times as fast as the own time of the sample or the profile.
     Speed(f64),
 }
 

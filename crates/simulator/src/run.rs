@@ -2,6 +2,7 @@
 
 mod append;
 mod batch;
+mod ends;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +18,18 @@ use tracing::{info, warn};
 use self::append::Appender;
 use self::batch::Job;
 use crate::error::SimulatorError;
+use crate::events::Events;
 use crate::options::{Backpressure, Links, Pace, SimulatorOptions};
-use crate::replay::Replay;
 use crate::report::SimulatorReport;
 use crate::schedule::Schedule;
 
-/// The most events of one append.
+/// The most events of one append. A smaller one than before would miss what an append of the old size left out.
 const MAX_BATCH: u64 = 4096;
 /// At a given pace, the shortest wait between appends: small enough not to show, large enough to batch.
 const TICK: Duration = Duration::from_millis(5);
 
 /// Produces events of the use case in `dir` until it has made as many as asked for, or `stop` fires. It continues after
-/// the highest sequence number that the topic's last records hold.
+/// the highest sequence number that the topic's last records hold, and first makes up for those that a cut append left out.
 ///
 /// # Errors
 /// When the sample or an option has a fault, and when the log fails for good.
@@ -41,24 +42,26 @@ pub async fn run<P: EventProducer>(
 ) -> Result<SimulatorReport, SimulatorError> {
     check(options.rate)?;
     let (dir, rate, seed) = (dir.clone(), options.anomaly_rate, options.seed);
-    let replay = Arc::new(tokio::task::spawn_blocking(move || Replay::new(&dir, rate, seed)).await??);
-    if matches!(options.rate, Pace::Speed(_)) && !replay.has_times() {
+    let events = Arc::new(tokio::task::spawn_blocking(move || Events::new(&dir, rate, seed)).await??);
+    if matches!(options.rate, Pace::Speed(_)) && !events.has_times() {
         return Err(SimulatorError::NoTimes);
     }
-    if rate > 0.0 && replay.kinds().next().is_none() {
-        warn!(use_case = replay.use_case(), "no kinds of anomalies are configured: none is injected");
+    if rate > 0.0 && events.kinds().next().is_none() {
+        warn!(use_case = events.use_case(), "no kinds of anomalies are configured: none is injected");
     }
-    links.metrics.started(options.rate, replay.kinds());
-    let mut appender = Appender { producer: &mut producer, replay: &replay, metrics: &links.metrics, stop: &stop };
-    let Some(first) = appender.next_sequence().await? else { return Ok(SimulatorReport::default()) };
-    info!(topic = replay.topic(), first, "simulator starts");
+    links.metrics.started(options.rate, events.kinds());
+    let mut appender = Appender { producer: &mut producer, events: &events, metrics: &links.metrics, stop: &stop };
+    let Some(ends) = appender.ends().await? else { return Ok(SimulatorReport::default()) };
+    let (first, left_out) = (ends.next(), ends.left_out(&events));
+    info!(topic = events.topic(), first, left_out = left_out.len(), "simulator starts");
     let start = options.start.map(Timestamp::as_millisecond);
     let now = links.clock.now().as_millisecond();
     let run = Run {
         schedule: Schedule::new(options.rate, start, now, first),
         began: Instant::now(),
+        left_out,
         next: first,
-        end: options.events.map_or(u64::MAX, |events| first.saturating_add(events)),
+        wanted: options.events.unwrap_or(u64::MAX),
         report: SimulatorReport { next_sequence: first, ..SimulatorReport::default() },
         links: &links,
         appender,
@@ -70,10 +73,12 @@ pub async fn run<P: EventProducer>(
 struct Run<'a, P> {
     schedule: Schedule,
     began: Instant,
+    /// Earlier events that are not in the log.
+    left_out: Vec<u64>,
     /// The next event.
     next: u64,
-    /// One more than the last event.
-    end: u64,
+    /// How many events to make in all.
+    wanted: u64,
     report: SimulatorReport,
     links: &'a Links,
     appender: Appender<'a, P>,
@@ -83,20 +88,20 @@ impl<P: EventProducer> Run<'_, P> {
     async fn finish(mut self) -> Result<SimulatorReport, SimulatorError> {
         let stop = self.appender.stop;
         let mut backpressure = self.links.backpressure.clone();
-        while self.next < self.end && !stop.is_cancelled() {
+        while self.report.events < self.wanted && !stop.is_cancelled() {
             let room = tokio::select! {
                 room = room(&mut backpressure, self.report.events) => room,
                 () = stop.cancelled() => break,
             };
             // Whoever processes the events has gone: more of them would only pile up.
             let Some(room) = room else { break };
-            let count = self.due(room.min(MAX_BATCH).min(self.end - self.next));
-            if count == 0 {
+            let numbers = self.due(room.min(MAX_BATCH).min(self.wanted - self.report.events));
+            if numbers.is_empty() {
                 self.wait(stop).await;
                 continue;
             }
             let now = self.links.clock.now().as_millisecond();
-            if !self.produce(count, now).await? {
+            if !self.produce(numbers, now).await? {
                 break;
             }
         }
@@ -104,22 +109,26 @@ impl<P: EventProducer> Run<'_, P> {
         Ok(self.report)
     }
 
-    /// How many events, at most `limit`, are due now.
-    fn due(&self, limit: u64) -> u64 {
+    /// The events that are due now, at most `limit`.
+    fn due(&mut self, limit: u64) -> Vec<u64> {
+        if !self.left_out.is_empty() {
+            let count = usize::try_from(limit).unwrap_or(usize::MAX).min(self.left_out.len());
+            return self.left_out.drain(..count).collect();
+        }
         let elapsed = self.began.elapsed();
-        let replay = self.appender.replay;
-        let is_due = |count: u64| self.schedule.due(self.next + count, replay).is_none_or(|due| due <= elapsed);
+        let events = self.appender.events;
+        let is_due = |count: u64| self.schedule.due(self.next + count, events).is_none_or(|due| due <= elapsed);
         // Due times never fall, so the first that is not due ends the search; half steps find it.
         let (mut low, mut high) = (0, limit);
         while low < high {
             let middle = low + (high - low) / 2;
             if is_due(middle) { low = middle + 1 } else { high = middle }
         }
-        low
+        (self.next..self.next + low).collect()
     }
 
     async fn wait(&self, stop: &CancellationToken) {
-        let due = self.schedule.due(self.next, self.appender.replay).unwrap_or_default();
+        let due = self.schedule.due(self.next, self.appender.events).unwrap_or_default();
         let until = (self.began + due).max(Instant::now() + TICK);
         tokio::select! {
             () = tokio::time::sleep_until(until) => {}
@@ -127,12 +136,12 @@ impl<P: EventProducer> Run<'_, P> {
         }
     }
 
-    /// Makes and appends the next `count` events; false where it was stopped before they were in the log.
-    async fn produce(&mut self, count: u64, now: TimestampMs) -> Result<bool, SimulatorError> {
-        let range = self.next..self.next + count;
-        let job = Job { replay: Arc::clone(self.appender.replay), schedule: self.schedule.clone(), now, range };
+    /// Makes and appends the events with these numbers; false where it was stopped before they were in the log.
+    async fn produce(&mut self, numbers: Vec<u64>, now: TimestampMs) -> Result<bool, SimulatorError> {
+        let (count, last) = (numbers.len() as u64, numbers.last().copied());
+        let job = Job { events: Arc::clone(self.appender.events), schedule: self.schedule.clone(), now, numbers };
         let Some(tally) = self.appender.append(job).await? else { return Ok(false) };
-        self.next += count;
+        self.next = self.next.max(last.map_or(0, |last| last + 1));
         self.report.events += count;
         self.report.next_sequence = self.next;
         self.report.genuine_outliers += tally.genuine_outliers;

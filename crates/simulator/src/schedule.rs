@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pulse_core::TimestampMs;
 
+use crate::events::Events;
 use crate::options::Pace;
-use crate::replay::Replay;
 
 /// Microseconds between events as fast as possible, where time does not follow the clock.
 const NOMINAL_SPACING_US: u64 = 10;
@@ -35,27 +35,27 @@ impl Schedule {
     }
 
     /// The time of event `i`; `now` where time follows the clock.
-    pub(crate) fn event_time(&self, i: u64, replay: &Replay, now: TimestampMs) -> TimestampMs {
+    pub(crate) fn event_time(&self, i: u64, events: &Events, now: TimestampMs) -> TimestampMs {
         let Some(anchor) = self.anchor else { return now };
-        anchor.saturating_add_unsigned(self.micros(self.origin, i, replay) / 1000)
+        anchor.saturating_add_unsigned(self.micros(self.origin, i, events) / 1000)
     }
 
     /// How long after the start of the run event `i` is due; none is at once.
-    pub(crate) fn due(&self, i: u64, replay: &Replay) -> Option<Duration> {
+    pub(crate) fn due(&self, i: u64, events: &Events) -> Option<Duration> {
         match self.pace {
             Pace::Max => None,
-            _ => Some(Duration::from_micros(self.micros(self.first, i, replay))),
+            _ => Some(Duration::from_micros(self.micros(self.first, i, events))),
         }
     }
 
     /// Microseconds from event `from` to event `to`.
-    fn micros(&self, from: u64, to: u64, replay: &Replay) -> u64 {
+    fn micros(&self, from: u64, to: u64, events: &Events) -> u64 {
         let steps = to.saturating_sub(from);
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         match self.pace {
             Pace::Max => steps.saturating_mul(NOMINAL_SPACING_US),
             Pace::PerSecond(rate) => (steps as f64 * 1e6 / rate) as u64,
-            Pace::Speed(speed) => (replay.elapsed_ms(from, to) as f64 * 1e3 / speed) as u64,
+            Pace::Speed(speed) => (events.elapsed_ms(from, to) as f64 * 1e3 / speed) as u64,
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Makes batches of events.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use pulse_core::{NewRecord, TimestampMs};
 
-use crate::replay::{Replay, Truth};
+use crate::events::{Events, Truth};
 use crate::schedule::Schedule;
 
 /// Room for the payloads of one allocation, in bytes.
@@ -16,10 +15,11 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// A batch to make: it gives the same events however often it is made.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
-    pub(super) replay: Arc<Replay>,
+    pub(super) events: Arc<Events>,
     pub(super) schedule: Schedule,
     pub(super) now: TimestampMs,
-    pub(super) range: Range<u64>,
+    /// Which events, in rising order.
+    pub(super) numbers: Vec<u64>,
 }
 
 /// The truth about a batch, counted.
@@ -36,27 +36,28 @@ impl Job {
     }
 
     fn make_now(self) -> (Vec<NewRecord>, Vec<Truth>) {
-        let Self { replay, schedule, now, range } = self;
+        let Self { events, schedule, now, numbers } = self;
         let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
-        range
-            .filter_map(|i| {
+        numbers
+            .into_iter()
+            .map(|i| {
                 if buffer.capacity() < BUFFER_BYTES / 64 {
                     buffer.reserve(BUFFER_BYTES);
                 }
-                replay.event(i, schedule.event_time(i, &replay, now), &mut buffer)
+                events.event(i, schedule.event_time(i, &events, now), &mut buffer)
             })
             .unzip()
     }
 }
 
 impl<'a> Tally<'a> {
-    pub(super) fn of(replay: &'a Replay, truths: &[Truth]) -> Self {
+    pub(super) fn of(events: &'a Events, truths: &[Truth]) -> Self {
         let mut tally = Self::default();
         for &truth in truths {
             match truth {
                 Truth::Ordinary => {}
                 Truth::GenuineOutlier => tally.genuine_outliers += 1,
-                Truth::Injected(_) => *tally.injected.entry(replay.label(truth).unwrap_or_default()).or_default() += 1,
+                Truth::Injected(_) => *tally.injected.entry(events.label(truth).unwrap_or_default()).or_default() += 1,
             }
         }
         tally

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use proptest::prelude::*;
 use pulse_core::ports::Clock;
-use pulse_core::{Classify, ErrorClass, NewRecord, Record, names};
+use pulse_core::{Classify, ErrorClass, Headers, NewRecord, Record, names, partition_of};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -53,20 +53,21 @@ impl Classify for Away {
     }
 }
 
+const PARTITIONS: usize = 5;
+
 /// What an append does besides.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Fate {
-    Fails(ErrorClass),
-    /// It comes through, yet an error comes back.
-    Lies,
+    /// A part of each partition's records comes through, from 0 to 255 of 255, and an error comes back.
+    Cut([u8; PARTITIONS], ErrorClass),
     /// It comes through, and the run is stopped.
     Stops,
 }
 
-/// A log of one partition; shared, so that it outlives its producers.
+/// A log; shared, so that it outlives its producers.
 #[derive(Clone, Default)]
 struct FakeLog {
-    records: Arc<Mutex<Vec<NewRecord>>>,
+    partitions: Arc<Mutex<[Vec<NewRecord>; PARTITIONS]>>,
     fates: Arc<Mutex<Vec<Option<Fate>>>>,
     stop: CancellationToken,
 }
@@ -76,31 +77,38 @@ impl EventProducer for FakeLog {
 
     async fn append(&mut self, records: Vec<NewRecord>) -> Result<(), Away> {
         let fate = self.fates.lock().unwrap().pop().flatten();
-        if let Some(Fate::Fails(class)) = fate {
-            return Err(Away(class));
+        let mut of_partitions: [Vec<NewRecord>; PARTITIONS] = Default::default();
+        for record in records {
+            let key = record.key.as_deref().expect("every event has a key");
+            of_partitions[partition_of(key, PARTITIONS as u32) as usize].push(record);
         }
-        self.records.lock().unwrap().extend(records);
-        match fate {
-            Some(Fate::Lies) => Err(Away(ErrorClass::Retry)),
-            Some(Fate::Stops) => {
-                self.stop.cancel();
-                Ok(())
+        if let Some(Fate::Cut(parts, _)) = &fate {
+            for (records, part) in of_partitions.iter_mut().zip(parts) {
+                records.truncate((records.len() * usize::from(*part)).div_ceil(255));
             }
-            _ => Ok(()),
         }
+        let mut partitions = self.partitions.lock().unwrap();
+        partitions.iter_mut().zip(of_partitions).for_each(|(partition, records)| partition.extend(records));
+        match fate {
+            Some(Fate::Cut(_, class)) => return Err(Away(class)),
+            Some(Fate::Stops) => self.stop.cancel(),
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn partitions(&mut self, topic: &str) -> Result<u32, Away> {
+        assert_eq!(topic, "trips");
+        Ok(PARTITIONS as u32)
     }
 
     async fn last_records(&mut self, topic: &str) -> Result<Vec<Record>, Away> {
         assert_eq!(topic, "trips");
-        let records = self.records.lock().unwrap();
-        let last = records.last().cloned().map(|record| Record {
-            offset: records.len() as u64 - 1,
-            timestamp: record.timestamp,
-            key: record.key,
-            payload: record.payload,
-            headers: record.headers,
-        });
-        Ok(last.into_iter().collect())
+        let last = |partition: &Vec<NewRecord>| {
+            let NewRecord { timestamp, key, payload, headers, .. } = partition.last()?.clone();
+            Some(Record { offset: partition.len() as u64 - 1, timestamp, key, payload, headers })
+        };
+        Ok(self.partitions.lock().unwrap().iter().filter_map(last).collect())
     }
 }
 
@@ -133,18 +141,34 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(future)
 }
 
-fn contents(log: &FakeLog) -> Vec<NewRecord> {
-    log.records.lock().unwrap().clone()
+/// What each partition holds.
+fn contents(log: &FakeLog) -> [Vec<NewRecord>; PARTITIONS] {
+    log.partitions.lock().unwrap().clone()
+}
+
+fn count(log: &FakeLog) -> u64 {
+    contents(log).iter().map(|partition| partition.len() as u64).sum()
+}
+
+/// All records in the order of their numbers.
+fn in_order(log: &FakeLog) -> Vec<NewRecord> {
+    let mut records = contents(log).concat();
+    records.sort_by_key(sequence_of);
+    records
+}
+
+fn sequence_of(record: &NewRecord) -> u64 {
+    record.headers.get_str(names::HEADER_SEQUENCE).unwrap().parse().unwrap()
 }
 
 fn times(log: &FakeLog) -> Vec<i64> {
-    contents(log).iter().map(|record| record.timestamp).collect()
+    in_order(log).iter().map(|record| record.timestamp).collect()
 }
 
 /// The log of a run as fast as possible that was never disturbed.
-static UNDISTURBED: LazyLock<Vec<NewRecord>> = LazyLock::new(|| undisturbed(Pace::Max, 9000));
+static UNDISTURBED: LazyLock<[Vec<NewRecord>; PARTITIONS]> = LazyLock::new(|| undisturbed(Pace::Max, 9000));
 
-fn undisturbed(rate: Pace, events: u64) -> Vec<NewRecord> {
+fn undisturbed(rate: Pace, events: u64) -> [Vec<NewRecord>; PARTITIONS] {
     let log = FakeLog::default();
     block_on(go(&log, options(rate, events))).unwrap();
     contents(&log)
@@ -166,14 +190,14 @@ proptest! {
 
     #[test]
     fn failures_neither_lose_nor_double_events(
-        fates in proptest::collection::vec(proptest::option::of(prop_oneof![
-            Just(Fate::Fails(ErrorClass::Retry)), Just(Fate::Lies), Just(Fate::Stops), Just(Fate::Fails(ErrorClass::Fatal)),
-        ]), 0..12),
+        fates in proptest::collection::vec(proptest::option::of(fate()), 0..12),
+        sizes in proptest::collection::vec(1_u64..5000, 12),
     ) {
         let mut log = FakeLog { fates: Arc::new(Mutex::new(fates)), ..FakeLog::default() };
         let total = 9000;
-        while (contents(&log).len() as u64) < total {
-            let events = total - contents(&log).len() as u64;
+        let mut sizes = sizes.into_iter().chain(std::iter::repeat(total));
+        while count(&log) < total {
+            let events = sizes.next().unwrap().min(total - count(&log));
             log.stop = CancellationToken::new();
             let _interrupted = block_on(go(&log, options(Pace::Max, events)));
         }
@@ -181,10 +205,49 @@ proptest! {
     }
 }
 
+fn fate() -> impl Strategy<Value = Fate> {
+    let part = || prop_oneof![Just(0), any::<u8>(), Just(255)];
+    let parts = [part(), part(), part(), part(), part()];
+    let class = prop_oneof![Just(ErrorClass::Retry), Just(ErrorClass::Fatal)];
+    prop_oneof![(parts, class).prop_map(|(parts, class)| Fate::Cut(parts, class)), Just(Fate::Stops)]
+}
+
+#[test]
+fn what_others_write_hides_nothing_and_doubles_nothing() {
+    let log = FakeLog::default();
+    // Partitions that hold events, the one with the last event first.
+    let whole = undisturbed(Pace::Max, 2000);
+    let last = |at: &usize| whole[*at].last().map(sequence_of);
+    let mut used: Vec<usize> = (0..PARTITIONS).filter(|at| last(at).is_some()).collect();
+    used.sort_by_key(|at| std::cmp::Reverse(last(at)));
+    let [_, cut, foreign, ..] = used[..] else { panic!("the zones lie in too few partitions: {used:?}") };
+    let mut parts = [255; PARTITIONS];
+    parts[cut] = 0;
+    log.fates.lock().unwrap().push(Some(Fate::Cut(parts, ErrorClass::Fatal)));
+    block_on(go(&log, options(Pace::Max, 2000))).unwrap_err();
+    let known = count(&log);
+    for headers in [
+        Headers::new([(names::HEADER_USE_CASE, &b"other"[..]), (names::HEADER_SEQUENCE, b"99999")]),
+        Headers::default(),
+    ] {
+        let (topic, payload) = ("trips".into(), "not ours".into());
+        let record = NewRecord { topic, partition: None, timestamp: 0, key: None, payload, headers };
+        log.partitions.lock().unwrap()[foreign].push(record);
+    }
+    let report = block_on(go(&log, options(Pace::Max, 500))).unwrap();
+    assert_eq!((count(&log), report.events), (known + 2 + 500, 500));
+    let expected = undisturbed(Pace::Max, report.next_sequence);
+    for (number, (found, expected)) in contents(&log).into_iter().zip(expected).enumerate() {
+        let ours: Vec<NewRecord> = found.into_iter().filter(|record| record.payload != "not ours").collect();
+        // Where an end is not known, what was cut is not made up for.
+        assert!(if number == cut { expected.ends_with(&ours) } else { ours == expected }, "partition {number}");
+    }
+}
+
 #[test]
 fn a_fatal_error_ends_the_run() {
     let log = FakeLog::default();
-    log.fates.lock().unwrap().push(Some(Fate::Fails(ErrorClass::Fatal)));
+    log.fates.lock().unwrap().push(Some(Fate::Cut([0; PARTITIONS], ErrorClass::Fatal)));
     let error = block_on(go(&log, options(Pace::Max, 10))).unwrap_err();
     assert_eq!((error.class(), error.to_string().as_str()), (ErrorClass::Fatal, "cannot append events"));
 }
@@ -196,7 +259,7 @@ fn the_report_progress_and_metrics_count_alike() {
     let progress = Arc::clone(&links.progress);
     let report = block_on(go_with(&log, options(Pace::Max, 5000), links)).unwrap();
     let labelled =
-        contents(&log).iter().filter(|record| record.headers.get(names::HEADER_LABEL).is_some()).count() as u64;
+        in_order(&log).iter().filter(|record| record.headers.get(names::HEADER_LABEL).is_some()).count() as u64;
     assert_eq!((report.events, report.next_sequence, report.injected["spike"]), (5000, 5000, labelled));
     assert_eq!((progress.produced(), progress.injected()), (5000, labelled));
     assert!((400..600).contains(&labelled), "{labelled}");
