@@ -18,7 +18,7 @@ pub struct WriterOptions {
     pub first_pause: Duration,
     /// The longest pause between two attempts.
     pub longest_pause: Duration,
-    /// How long, after the stop, what stands in the topic may still be stored.
+    /// How long, after the stop, what stands in the topic may still be read and stored.
     pub drain: Duration,
 }
 
@@ -42,6 +42,6 @@ pub struct WriterReport {
     pub anomalies: u64,
     /// Records that became dead letters.
     pub dead_letters: u64,
-    /// Whether all that stood in the topic at the stop is stored. If not, the next run goes on there.
+    /// Whether all that was wanted at the stop is stored. If not, the next run goes on there.
     pub drained: bool,
 }

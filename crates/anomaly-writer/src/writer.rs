@@ -2,7 +2,7 @@
 
 mod store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pulse_core::names::dead_letter_topic;
@@ -18,7 +18,8 @@ use crate::options::{WriterOptions, WriterReport};
 use crate::pending::Pending;
 
 /// Takes anomalies from `source` into `store` until `stop` fires, and then until the source has been idle once: all
-/// that was in the topic before the stop is stored, unless that takes longer than [`WriterOptions::drain`].
+/// that was in the topic before the stop is stored, unless that takes longer than [`WriterOptions::drain`]. With no time
+/// to drain, what was read is stored, and nothing more is read.
 ///
 /// # Errors
 /// When one of the ports fails for good. What was not stored stays in the log.
@@ -55,6 +56,7 @@ where
         dead_letter_topic,
         state,
         pending: Pending::default(),
+        assigned: BTreeSet::new(),
         lags: BTreeMap::new(),
     };
     match writer.run().await {
@@ -75,6 +77,8 @@ struct Writer<S, A, P> {
     dead_letter_topic: Arc<str>,
     state: State,
     pending: Pending,
+    /// The partitions that are ours.
+    assigned: BTreeSet<u32>,
     /// Records not read yet, by partition.
     lags: BTreeMap<u32, u64>,
 }
@@ -108,16 +112,14 @@ impl From<WriterError> for End {
 impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
     async fn run(&mut self) -> Result<(), End> {
         loop {
+            if self.state.stop.is_cancelled() && self.state.options.drain.is_zero() {
+                return self.flush().await;
+            }
             // Asked before the poll: only a poll that began after the stop can say that nothing is left.
             let draining = self.state.draining()?;
             match self.poll().await? {
                 Some(Polled::Assigned(partitions)) => self.assign(&partitions).await?,
-                Some(Polled::Revoked(partitions)) => {
-                    tracing::info!(?partitions, "partitions were taken away");
-                    self.lags.retain(|partition, _| !partitions.contains(partition));
-                    self.pending.revoke(&partitions);
-                    self.state.health.set_not_ready("waiting for partitions");
-                }
+                Some(Polled::Revoked(partitions)) => self.revoke(&partitions),
                 Some(Polled::Records(batch)) => {
                     self.lags.insert(batch.partition, batch.lag());
                     self.pending.push(&self.state.options.topic, batch);
@@ -179,10 +181,22 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
             }
         }
         self.pending.assign(partitions, &positions);
+        self.assigned.extend(partitions);
         self.state.recovered();
         self.state.health.set_ready();
         tracing::info!(partitions = partitions.len(), "the writer goes on where the database ends");
         Ok(())
+    }
+
+    /// Lets go of partitions. Another writer may have some of ours, and we the rest.
+    fn revoke(&mut self, partitions: &[u32]) {
+        tracing::info!(?partitions, "partitions were taken away");
+        self.lags.retain(|partition, _| !partitions.contains(partition));
+        self.pending.revoke(partitions);
+        self.assigned.retain(|partition| !partitions.contains(partition));
+        if self.assigned.is_empty() {
+            self.state.health.set_not_ready("waiting for partitions");
+        }
     }
 
     async fn flush(&mut self) -> Result<(), End> {

@@ -237,6 +237,17 @@ async fn draining_ends_at_its_deadline_and_the_next_run_goes_on() -> anyhow::Res
 }
 
 #[tokio::test]
+async fn without_time_to_drain_it_stops_with_what_it_has() -> anyhow::Result<()> {
+    let place = TempStore::new()?;
+    let store = opened(&place).await?;
+    let writer = Running::start(&store, store.anomaly_store(), WriterOptions { drain: Duration::ZERO, ..options() })?;
+    store.producer().append(records(0, 100)?).await?;
+    until(&store, 100).await?;
+    assert_eq!(writer.stop().await?, WriterReport { anomalies: 100, dead_letters: 0, drained: true });
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_second_writer_ends_the_first() -> anyhow::Result<()> {
     let place = TempStore::new()?;
     let store = opened(&place).await?;

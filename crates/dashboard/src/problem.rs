@@ -65,7 +65,7 @@ impl Problem {
             ErrorClass::Retry => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Store unavailable", "the store is away for now: try again")
             }
-            ErrorClass::DeadLetter | ErrorClass::Fatal => {
+            ErrorClass::DeadLetter | ErrorClass::Fenced | ErrorClass::Fatal => {
                 let detail = "the store failed; the dashboard's log says why";
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Store failed", detail)
             }

@@ -13,12 +13,15 @@
 //! - Anomalies, dead letters, state and positions become visible in one transaction, or not at all.
 //! - Stopping drains: what was read is judged and committed, and a last snapshot spares the next start its replay.
 
+mod anomaly_log;
 mod commit;
 mod metrics;
 mod progress;
 mod quality;
+mod reader;
 mod retry;
 mod run;
+mod use_case_metrics;
 mod worker;
 
 pub use metrics::Metrics;

@@ -3,8 +3,10 @@
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
 };
-use pulse_core::{Severity, TimestampMs};
-use pulse_pipeline::{Counts, DETECTOR_FOREST, DETECTOR_ROLLING, Judged};
+use pulse_core::{Severity, TimestampMs, UseCase};
+use pulse_pipeline::{Counts, DETECTOR_FOREST, DETECTOR_ROLLING, Judged, Outcome, Plan};
+
+use crate::use_case_metrics::UseCaseMetrics;
 
 /// Metrics of one processor.
 #[derive(Debug, Clone)]
@@ -20,6 +22,7 @@ pub struct Metrics {
     pub(crate) replayed: IntCounter,
     pub(crate) retries: IntCounterVec,
     pub(crate) commits: IntCounter,
+    use_case: UseCaseMetrics,
 }
 
 /// A step whose duration is measured, per batch.
@@ -36,11 +39,11 @@ pub(crate) enum Stage {
 }
 
 impl Metrics {
-    /// Registers them.
+    /// Registers them, and those that `use_case` has under its own prefix.
     ///
     /// # Errors
     /// When one is registered already.
-    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+    pub fn new(registry: &Registry, use_case: &UseCase, plan: &Plan) -> prometheus::Result<Self> {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
             registry.register(Box::new(metric.clone()))?;
@@ -82,6 +85,7 @@ impl Metrics {
             entities: gauge("pulse_processor_entities", "Entities with detector state.")?,
             latency,
             stage,
+            use_case: UseCaseMetrics::new(registry, use_case, plan)?,
         };
         metrics.show_zeros();
         Ok(metrics)
@@ -98,7 +102,14 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn count(&self, counts: &Counts) {
+    /// Counts a batch whose results were committed at `now`.
+    pub(crate) fn committed(&self, outcome: &Outcome, now: TimestampMs) {
+        self.count(&outcome.counts);
+        self.observe_latency(&outcome.judged, now);
+        self.use_case.count(outcome, now);
+    }
+
+    fn count(&self, counts: &Counts) {
         for (result, count) in
             [("judged", counts.judged), ("dead_letter", counts.dead_letters), ("other_use_case", counts.skipped)]
         {
@@ -113,7 +124,7 @@ impl Metrics {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a latency in milliseconds stays far below 2^53")]
-    pub(crate) fn observe_latency(&self, judged: &[Judged], now: TimestampMs) {
+    fn observe_latency(&self, judged: &[Judged], now: TimestampMs) {
         let local = self.latency.local();
         for verdict in judged {
             local.observe(now.saturating_sub(verdict.timestamp).max(0) as f64 / 1000.0);

@@ -1,23 +1,25 @@
-//! The source loop, and the assembly of a processor.
+//! The assembly of a processor.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pulse_core::ports::{Clock, Committer, EventSource, Polled, Restored, Scorer};
+use pulse_core::ports::{Clock, Committer, EventSource, Scorer};
 use pulse_features::Featurizer;
-use pulse_pipeline::{PartitionPipeline, Plan};
+use pulse_pipeline::Plan;
+use pulse_runtime::Health;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::anomaly_log::AnomalyLog;
 use crate::commit::{CommitTask, ToCommitter};
 use crate::metrics::Metrics;
 use crate::progress::Progress;
-use crate::retry::{Next, Retry};
+use crate::reader::Reader;
+use crate::retry::Trouble;
 use crate::worker::{SnapshotPolicy, ToWorker, Worker};
 
 /// Batches that wait for a worker at the most.
@@ -37,11 +39,11 @@ pub enum ProcessorError {
     /// The model cannot score.
     #[error("the model cannot score")]
     Score(#[source] Source),
-    /// A partition cannot be taken over.
-    #[error("partition {partition} cannot be taken over")]
+    /// Partitions cannot be taken over.
+    #[error("partitions {partitions:?} cannot be taken over")]
     Restore {
-        /// The partition.
-        partition: u32,
+        /// The partitions.
+        partitions: Vec<u32>,
         /// Why.
         source: Source,
     },
@@ -66,6 +68,11 @@ pub struct Options {
     pub snapshot_records: u64,
     /// When told to stop, read on until the log is read to its end, but no longer than this.
     pub drain: Duration,
+    /// A partition that somebody else took, but that the group still calls ours, is taken back after this time: longer
+    /// than a member that was thought dead needs to learn that it is no member any more.
+    pub take_back_after: Duration,
+    /// Anomalies that the log shows in a second at the most, each in a line; 0 shows none.
+    pub logged_per_second: u32,
 }
 
 impl Default for Options {
@@ -76,6 +83,8 @@ impl Default for Options {
             snapshot_every: Duration::from_secs(10),
             snapshot_records: 50_000,
             drain: Duration::ZERO,
+            logged_per_second: 0,
+            take_back_after: Duration::from_secs(7),
         }
     }
 }
@@ -101,6 +110,8 @@ pub struct Processor<S, C, M> {
     pub metrics: Metrics,
     /// What was done so far.
     pub progress: Arc<Progress>,
+    /// Whether it reads, or what is in the way.
+    pub health: Health,
 }
 
 impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
@@ -113,24 +124,36 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
         let abort = CancellationToken::new();
         // Workers are threads: when this future is dropped, nothing else tells them.
         let _abort_when_dropped = abort.clone().drop_guard();
+        let trouble = Trouble { health: self.health.clone(), abort: abort.clone() };
         let mut tasks = JoinSet::new();
         let (to_committer, commits) = mpsc::channel(COMMIT_QUEUE);
-        let workers = self.spawn_workers(&mut tasks, &to_committer, &abort);
+        let (tell_lost, lost) = mpsc::unbounded_channel();
+        let workers = self.spawn_workers(&mut tasks, &to_committer, &trouble);
         let Self { source, committer, plan, featurizer, options, clock, metrics, progress, .. } = self;
-        let (shared, aborted) = (Arc::clone(&progress), abort.clone());
-        let task = CommitTask { committer, clock, metrics: metrics.clone(), progress: shared, abort: aborted };
-        tasks.spawn(task.run(commits));
-        let abort_reader = abort.clone();
+        let commit_task = CommitTask {
+            committer,
+            clock,
+            metrics: metrics.clone(),
+            progress: Arc::clone(&progress),
+            trouble: trouble.clone(),
+            lost: tell_lost,
+            held: HashMap::new(),
+            anomaly_log: AnomalyLog::new(options.logged_per_second),
+        };
+        tasks.spawn(commit_task.run(commits));
         let reader = Reader {
             source,
             workers,
             to_committer,
+            lost,
             plan,
             featurizer,
             metrics,
             progress,
-            abort: abort_reader,
-            assigned: 0,
+            trouble,
+            assigned: HashMap::new(),
+            assignments: 0,
+            take_back: VecDeque::new(),
             drain_until: None,
         };
         tasks.spawn(reader.run(options, stop.clone()));
@@ -153,7 +176,7 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
         &self,
         tasks: &mut JoinSet<Result<(), ProcessorError>>,
         done: &mpsc::Sender<ToCommitter>,
-        abort: &CancellationToken,
+        trouble: &Trouble,
     ) -> Vec<mpsc::Sender<ToWorker>> {
         let snapshots = SnapshotPolicy { every: self.options.snapshot_every, records: self.options.snapshot_records };
         let spawn = |_| {
@@ -165,133 +188,13 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
                 snapshots,
                 done: done.clone(),
                 runtime: Handle::current(),
-                abort: abort.clone(),
+                trouble: trouble.clone(),
                 owned: HashMap::new(),
             };
             tasks.spawn_blocking(move || worker.run(inbox));
             sender
         };
         (0..self.options.workers.get()).map(spawn).collect()
-    }
-}
-
-struct Reader<S> {
-    source: S,
-    workers: Vec<mpsc::Sender<ToWorker>>,
-    to_committer: mpsc::Sender<ToCommitter>,
-    plan: Arc<Plan>,
-    featurizer: Featurizer,
-    metrics: Metrics,
-    progress: Arc<Progress>,
-    abort: CancellationToken,
-    /// Partitions that are ours.
-    assigned: usize,
-    /// Once told to stop: when reading the rest of the log ends.
-    drain_until: Option<Instant>,
-}
-
-impl<S: EventSource> Reader<S> {
-    async fn run(mut self, options: Options, stop: CancellationToken) -> Result<(), ProcessorError> {
-        loop {
-            let polled = tokio::select! {
-                biased;
-                () = self.abort.cancelled() => return Ok(()),
-                () = stop.cancelled(), if self.drain_until.is_none() => {
-                    self.drain_until = Some(Instant::now() + options.drain);
-                    continue;
-                }
-                () = at(self.drain_until) => return Ok(()),
-                polled = poll(&mut self.source, options.batch_records, &self.metrics, &self.abort) => polled?,
-            };
-            let open = match polled {
-                None => false,
-                Some(Polled::Idle) => self.drain_until.is_none(),
-                Some(Polled::Records(batch)) => self.tell(batch.partition, ToWorker::Batch(batch)).await,
-                Some(Polled::Assigned(partitions)) => self.assign(partitions).await?,
-                Some(Polled::Revoked(partitions)) => self.revoke(partitions).await,
-            };
-            if !open {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn assign(&mut self, partitions: Vec<u32>) -> Result<bool, ProcessorError> {
-        let (count, mut entities, mut to_replay) = (partitions.len(), 0, 0);
-        for partition in partitions {
-            let (answer, restored) = oneshot::channel();
-            if self.to_committer.send(ToCommitter::Restore(partition, answer)).await.is_err() {
-                return Ok(false);
-            }
-            let Ok(Restored { committed, state }) = restored.await else { return Ok(false) };
-            let committed = committed.unwrap_or(0);
-            let restoration = PartitionPipeline::restore(Arc::clone(&self.plan), self.featurizer.clone(), &state);
-            if let Some(reason) = restoration.rebuilt {
-                tracing::warn!(partition, reason, "the snapshot cannot be used: rebuilding the state by replay");
-            }
-            let from = restoration.replay_from.min(committed);
-            entities += restoration.pipeline.entities();
-            to_replay += committed - from;
-            self.source.seek(partition, from).await.map_err(|error| ProcessorError::Read(Box::new(error)))?;
-            let pipeline = Box::new(restoration.pipeline);
-            if !self.tell(partition, ToWorker::Assign { partition, pipeline, emit_from: committed }).await {
-                return Ok(false);
-            }
-            self.assigned += 1;
-        }
-        tracing::info!(partitions = count, entities, to_replay, "partitions assigned");
-        self.show_assigned();
-        Ok(true)
-    }
-
-    async fn revoke(&mut self, partitions: Vec<u32>) -> bool {
-        for partition in partitions {
-            self.assigned = self.assigned.saturating_sub(1);
-            if !self.tell(partition, ToWorker::Revoke { partition }).await {
-                return false;
-            }
-        }
-        self.show_assigned();
-        true
-    }
-
-    fn show_assigned(&self) {
-        self.metrics.partitions.set(i64::try_from(self.assigned).unwrap_or(i64::MAX));
-        self.progress.set_assigned(self.assigned);
-    }
-
-    /// Hands a message to the partition's worker; false when it is gone, or the time to stop is over.
-    async fn tell(&mut self, partition: u32, message: ToWorker) -> bool {
-        let worker = &self.workers[partition as usize % self.workers.len()];
-        tokio::select! {
-            sent = worker.send(message) => sent.is_ok(),
-            () = at(self.drain_until) => false,
-        }
-    }
-}
-
-async fn poll<S: EventSource>(
-    source: &mut S,
-    batch_records: usize,
-    metrics: &Metrics,
-    abort: &CancellationToken,
-) -> Result<Option<Polled>, ProcessorError> {
-    let mut retry = Retry::new("poll", metrics, abort);
-    loop {
-        let error = match source.poll(batch_records).await {
-            Ok(polled) => return Ok(Some(polled)),
-            Err(error) => error,
-        };
-        if let Next::GiveUp = retry.after(error).await.map_err(|error| ProcessorError::Read(Box::new(error)))? {
-            return Ok(None);
-        }
-    }
-}
-
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -9,17 +9,16 @@ use pulse_core::ports::{Clock, Scorer, Scores, StateRecord};
 use pulse_pipeline::{Outcome, PartitionPipeline, Prepared};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use crate::commit::{Done, ToCommitter};
+use crate::commit::{Assignment, Done, ToCommitter};
 use crate::metrics::{Metrics, Stage};
-use crate::retry::{Next, Retry};
+use crate::retry::{Next, Retry, Trouble};
 use crate::run::ProcessorError;
 
 /// What a worker is told.
 pub(crate) enum ToWorker {
     /// A partition is ours. Events before `emit_from` were judged before this run.
-    Assign { partition: u32, pipeline: Box<PartitionPipeline>, emit_from: u64 },
+    Assign { assignment: Assignment, pipeline: Box<PartitionPipeline>, emit_from: u64 },
     /// It no longer is.
     Revoke { partition: u32 },
     /// Records of a partition of ours.
@@ -27,6 +26,7 @@ pub(crate) enum ToWorker {
 }
 
 pub(crate) struct Owned {
+    assignment: Assignment,
     pipeline: Box<PartitionPipeline>,
     emit_from: u64,
     snapshot_at: Instant,
@@ -51,8 +51,7 @@ pub(crate) struct Worker<S> {
     pub(crate) snapshots: SnapshotPolicy,
     pub(crate) done: mpsc::Sender<ToCommitter>,
     pub(crate) runtime: Handle,
-    /// Fires when waiting has become pointless.
-    pub(crate) abort: CancellationToken,
+    pub(crate) trouble: Trouble,
     pub(crate) owned: HashMap<u32, Owned>,
 }
 
@@ -83,10 +82,11 @@ impl<S: Scorer> Worker<S> {
     /// Does what it is told; false when nobody takes the results any more.
     fn handle(&mut self, message: ToWorker) -> Result<bool, ProcessorError> {
         match message {
-            ToWorker::Assign { partition, pipeline, emit_from } => {
-                let mut owned = Owned { pipeline, emit_from, snapshot_at: Instant::now(), unsaved: 0, entities: 0 };
+            ToWorker::Assign { assignment, pipeline, emit_from } => {
+                let snapshot_at = Instant::now();
+                let mut owned = Owned { assignment, pipeline, emit_from, snapshot_at, unsaved: 0, entities: 0 };
                 owned.count_entities(&self.metrics);
-                if let Some(before) = self.owned.insert(partition, owned) {
+                if let Some(before) = self.owned.insert(assignment.partition, owned) {
                     self.metrics.entities.sub(before.entities);
                 }
                 Ok(true)
@@ -105,6 +105,7 @@ impl<S: Scorer> Worker<S> {
     fn work(&mut self, batch: RecordBatch) -> Result<bool, ProcessorError> {
         let (partition, lag) = (batch.partition, Some(batch.lag()));
         let Some(owned) = self.owned.get_mut(&partition) else { return Ok(true) };
+        let assignment = owned.assignment;
         let Some(batch) = owned.replay(batch, &self.metrics) else { return Ok(true) };
         let timer = self.metrics.time(Stage::Prepare);
         let prepared = owned.pipeline.prepare(batch);
@@ -116,7 +117,7 @@ impl<S: Scorer> Worker<S> {
         let outcome = prepared.judge(&scores, self.clock.now());
         timer.observe_duration();
         let state = self.snapshot_if_due(partition, outcome.counts.read);
-        let done = Done { partition, next_offset, lag, outcome, state };
+        let done = Done { assignment, next_offset, lag, outcome, state };
         Ok(self.done.blocking_send(ToCommitter::Done(done)).is_ok())
     }
 
@@ -126,7 +127,7 @@ impl<S: Scorer> Worker<S> {
             return Ok(Some(Scores::default()));
         };
         let _timer = self.metrics.time(Stage::Score);
-        let mut retry = Retry::new("score", &self.metrics, &self.abort);
+        let mut retry = Retry::new("score", &self.metrics, &self.trouble);
         self.runtime.block_on(async {
             loop {
                 let error = match scorer.score(prepared.rows()).await {
@@ -152,9 +153,10 @@ impl<S: Scorer> Worker<S> {
     /// Saves the state of the partitions whose last snapshot is at least this old and no longer the truth.
     fn save(&mut self, age: Duration) {
         let due = |owned: &Owned| owned.unsaved > 0 && owned.snapshot_at.elapsed() >= age;
-        for (&partition, owned) in self.owned.iter_mut().filter(|(_, owned)| due(owned)) {
+        for owned in self.owned.values_mut().filter(|owned| due(owned)) {
             let (next_offset, state) = (owned.pipeline.position(), owned.snapshot());
-            let done = Done { partition, next_offset, lag: None, outcome: Outcome::default(), state };
+            let done =
+                Done { assignment: owned.assignment, next_offset, lag: None, outcome: Outcome::default(), state };
             if self.done.blocking_send(ToCommitter::Done(done)).is_err() {
                 return;
             }

@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::Registry;
-use pulse_core::ports::{
-    Clock, Commit, Committer, EventProducer, EventSource, Polled, Restored, Scorer, Scores, StateRecord,
-};
+use pulse_core::ports::{Clock, Commit, Committer, EventProducer, EventSource, Polled, Restored, Scorer, Scores};
 use pulse_core::{Classify, ErrorClass, Headers, Matrix, NewRecord};
 use pulse_features::{Featurizer, UseCaseDir};
 use pulse_pipeline::Plan;
+use pulse_runtime::Health;
 use pulse_store::{EmbeddedCommitter, EmbeddedSource, EmbeddedStore, StoreError};
 use pulse_stream_processor::{Metrics, Options, Processor, Progress};
 use tokio_util::sync::CancellationToken;
@@ -101,16 +100,18 @@ impl Classify for FlakyError {
 impl<C: Committer<Error = StoreError>> Committer for FlakyCommitter<C> {
     type Error = FlakyError;
 
-    async fn restore(&mut self, partition: u32) -> Result<Restored, FlakyError> {
-        Ok(self.inner.restore(partition).await?)
+    async fn restore(&mut self, partitions: &[u32]) -> Result<Vec<Restored>, FlakyError> {
+        Ok(self.inner.restore(partitions).await?)
     }
 
-    async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), FlakyError> {
+    async fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), FlakyError>> {
         self.calls += 1;
-        if self.calls % 2 == 1 {
-            return Err(Away.into());
-        }
-        Ok(self.inner.commit(commits).await?)
+        // One partition fails alone, or all of them.
+        let (failing, rest) =
+            commits.split_at(if self.calls % 4 == 1 { 1 } else { commits.len() * (self.calls % 2) as usize });
+        let failures = failing.iter().map(|_| Err(Away.into()));
+        let done = self.inner.commit(rest).await.into_iter().map(|result| result.map_err(FlakyError::from));
+        failures.chain(done).collect()
     }
 }
 
@@ -180,12 +181,13 @@ fn processor<C: Committer>(
         source: store.source("pulse-devices", "raw_events"),
         committer,
         scorer: Some(Arc::new(FlakyScorer { columns, flaky, calls: AtomicU64::new(0) })),
+        metrics: Metrics::new(registry, &dir.use_case, &plan).unwrap(),
         progress: Arc::new(Progress::new(plan.labels())),
         plan,
         featurizer,
         options: Options { batch_records: 37, snapshot_records: 100, drain: PATIENCE, ..Options::default() },
         clock: Arc::new(FixedClock),
-        metrics: Metrics::new(registry).unwrap(),
+        health: Health::starting("starting"),
     }
 }
 
@@ -251,18 +253,19 @@ struct DyingCommitter {
 impl Committer for DyingCommitter {
     type Error = Gone;
 
-    async fn restore(&mut self, partition: u32) -> Result<Restored, Gone> {
-        let restored = self.inner.restore(partition).await.map_err(|_| Gone)?;
-        self.committed.insert(partition, restored.committed.unwrap_or(0));
+    async fn restore(&mut self, partitions: &[u32]) -> Result<Vec<Restored>, Gone> {
+        let restored = self.inner.restore(partitions).await.map_err(|_| Gone)?;
+        let committed = restored.iter().map(|restored| restored.committed.unwrap_or(0));
+        self.committed.extend(partitions.iter().copied().zip(committed));
         Ok(restored)
     }
 
-    async fn commit(&mut self, commits: Vec<Commit>) -> Result<(), Gone> {
+    async fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), Gone>> {
         if self.committed.values().sum::<u64>() >= self.dies_at {
-            return Err(Gone);
+            return commits.iter().map(|_| Err(Gone)).collect();
         }
         self.committed.extend(commits.iter().map(|commit| (commit.partition, commit.next_offset)));
-        self.inner.commit(commits).await.map_err(|_| Gone)
+        self.inner.commit(commits).await.into_iter().map(|result| result.map_err(|_| Gone)).collect()
     }
 }
 
@@ -281,15 +284,70 @@ async fn dying_between_snapshots_changes_nothing() {
         let error = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap_err();
         assert_eq!(error.to_string(), "results cannot be committed");
         replayed += replayed_events(&registry);
-        for partition in 0..4 {
-            let state = committer(&rough).restore(partition).await.unwrap().state;
-            restored_from_snapshot |= !state.is_empty();
-        }
+        let restored = committer(&rough).restore(&[0, 1, 2, 3]).await.unwrap();
+        restored_from_snapshot |= restored.iter().any(|restored| !restored.state.is_empty());
     }
     let registry = Registry::new();
     process(processor(&rough, &dir, committer(&rough), false, &registry), 1).await;
     replayed += replayed_events(&registry);
     assert!(replayed > 0 && restored_from_snapshot, "{replayed} replayed, from a snapshot: {restored_from_snapshot}");
+    assert_eq!(contents(&calm, "anomalies").await, contents(&rough, "anomalies").await);
+    assert_eq!(contents(&calm, "raw_events.dlq").await, contents(&rough, "raw_events.dlq").await);
+}
+
+/// Says again and again that somebody else has a partition, although nobody has.
+struct LosingCommitter {
+    inner: EmbeddedCommitter,
+    calls: u64,
+    lost: Arc<AtomicU64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum LosingError {
+    #[error("another one has taken over")]
+    Fenced,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Classify for LosingError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Fenced => ErrorClass::Fenced,
+            Self::Store(error) => error.class(),
+        }
+    }
+}
+
+impl Committer for LosingCommitter {
+    type Error = LosingError;
+
+    async fn restore(&mut self, partitions: &[u32]) -> Result<Vec<Restored>, LosingError> {
+        Ok(self.inner.restore(partitions).await?)
+    }
+
+    async fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), LosingError>> {
+        self.calls += 1;
+        let losing = usize::from(self.calls.is_multiple_of(7));
+        self.lost.fetch_add(losing as u64, Ordering::Relaxed);
+        let (lost, rest) = commits.split_at(losing);
+        let done = self.inner.commit(rest).await.into_iter().map(|result| result.map_err(LosingError::from));
+        lost.iter().map(|_| Err(LosingError::Fenced)).chain(done).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_partitions_are_taken_back_and_nothing_is_missing_or_double() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = use_case(folder.path());
+    let (calm, rough) = (filled(&folder.path().join("calm.db")).await, filled(&folder.path().join("rough.db")).await);
+    process(processor(&calm, &dir, committer(&calm), false, &Registry::new()), EVENTS).await;
+    let lost = Arc::new(AtomicU64::new(0));
+    let losing = LosingCommitter { inner: committer(&rough), calls: 0, lost: Arc::clone(&lost) };
+    let mut rough_processor = processor(&rough, &dir, losing, false, &Registry::new());
+    rough_processor.options.take_back_after = Duration::from_millis(20);
+    process(rough_processor, EVENTS).await;
+    assert!(lost.load(Ordering::Relaxed) > 0);
     assert_eq!(contents(&calm, "anomalies").await, contents(&rough, "anomalies").await);
     assert_eq!(contents(&calm, "raw_events.dlq").await, contents(&rough, "raw_events.dlq").await);
 }
@@ -300,12 +358,12 @@ struct AwayCommitter;
 impl Committer for AwayCommitter {
     type Error = Away;
 
-    async fn restore(&mut self, _: u32) -> Result<Restored, Away> {
-        Ok(Restored::default())
+    async fn restore(&mut self, partitions: &[u32]) -> Result<Vec<Restored>, Away> {
+        Ok(vec![Restored::default(); partitions.len()])
     }
 
-    async fn commit(&mut self, _: Vec<Commit>) -> Result<(), Away> {
-        Err(Away)
+    async fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), Away>> {
+        commits.iter().map(|_| Err(Away)).collect()
     }
 }
 
@@ -334,14 +392,14 @@ fn replayed_events(registry: &Registry) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_mended_ends_the_processor() {
-    struct Fenced;
-    impl Committer for Fenced {
+    struct Broken;
+    impl Committer for Broken {
         type Error = Gone;
-        async fn restore(&mut self, _: u32) -> Result<Restored, Gone> {
-            Ok(Restored { committed: None, state: Vec::<StateRecord>::new() })
+        async fn restore(&mut self, partitions: &[u32]) -> Result<Vec<Restored>, Gone> {
+            Ok(vec![Restored::default(); partitions.len()])
         }
-        async fn commit(&mut self, _: Vec<Commit>) -> Result<(), Gone> {
-            Err(Gone)
+        async fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), Gone>> {
+            commits.iter().map(|_| Err(Gone)).collect()
         }
     }
     let folder = tempfile::tempdir().unwrap();
@@ -352,14 +410,15 @@ async fn what_cannot_be_mended_ends_the_processor() {
     let plan = Arc::new(Plan::new(&dir, &featurizer, None).unwrap());
     let processor = Processor {
         source: store.source("pulse-devices", "raw_events"),
-        committer: Fenced,
+        committer: Broken,
         scorer: None::<Arc<FlakyScorer>>,
         options: Options::default(),
         clock: Arc::new(FixedClock),
-        metrics: Metrics::new(&Registry::new()).unwrap(),
+        metrics: Metrics::new(&Registry::new(), &dir.use_case, &plan).unwrap(),
         progress: Arc::new(Progress::new(plan.labels())),
         plan,
         featurizer,
+        health: Health::starting("starting"),
     };
     let error = processor.run(CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.to_string(), "results cannot be committed");

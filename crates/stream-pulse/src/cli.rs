@@ -9,7 +9,7 @@ use pulse_simulator::Pace;
 
 /// Finds anomalies in event streams while they happen.
 #[derive(Debug, Parser)]
-#[command(name = "stream-pulse", version, about)]
+#[command(name = "stream-pulse", version = pulse_runtime::version(), about)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -21,6 +21,22 @@ pub struct Cli {
 pub enum Command {
     /// Runs the whole pipeline in this process, on one file.
     Up(Box<UpArgs>),
+    /// Checks use cases: every fault of their files at once, or what was made of them. Ends with 1 where there are faults.
+    Check(CheckArgs),
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The use cases [default: all]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Folder that holds the use cases [env: PULSE__USECASES] [default: usecases]
+    #[arg(long, value_name = "DIR")]
+    pub usecases: Option<PathBuf>,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `up`. Each one left out is taken from the environment, the settings file or the defaults.
@@ -47,12 +63,12 @@ pub struct UpArgs {
     /// Stop after this time, such as 60s or 5m
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
-    /// Share of the events that become labelled anomalies
-    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = parse_share)]
-    pub anomaly_rate: f64,
-    /// Seed of the simulator: the same seed gives the same events
-    #[arg(long, value_name = "N", default_value_t = 42)]
-    pub seed: u64,
+    /// Share of the events that become labelled anomalies [default: 0.01]
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    pub anomaly_rate: Option<f64>,
+    /// Seed of the simulator: the same seed gives the same events [default: 42]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// Time of the first event instead of now, such as 2026-01-31T00:00:00Z: makes the log the same in every run
     #[arg(long, value_name = "TIME")]
     pub start: Option<Timestamp>,
@@ -64,10 +80,8 @@ pub struct UpArgs {
 impl UpArgs {
     /// The pace asked for.
     #[must_use]
-    pub fn pace(&self) -> Pace {
-        /// Enough to see something happen, few enough to read along.
-        const DEFAULT: Pace = Pace::PerSecond(200.0);
-        self.rate.or(self.speed).unwrap_or(DEFAULT)
+    pub fn pace(&self) -> Option<Pace> {
+        self.rate.or(self.speed)
     }
 }
 
@@ -107,15 +121,17 @@ mod tests {
 
     fn up(args: &[&str]) -> Result<UpArgs, clap::Error> {
         let cli = Cli::try_parse_from(["stream-pulse", "up"].iter().chain(args))?;
-        let Command::Up(args) = cli.command;
-        Ok(*args)
+        match cli.command {
+            Command::Up(args) => Ok(*args),
+            Command::Check(_) => panic!("`up` was asked for"),
+        }
     }
 
     #[test]
     fn arguments_are_checked() {
-        assert_eq!(up(&[]).unwrap().pace(), Pace::PerSecond(200.0));
-        assert_eq!(up(&["--rate", "max"]).unwrap().pace(), Pace::Max);
-        assert_eq!(up(&["--speed", "60"]).unwrap().pace(), Pace::Speed(60.0));
+        assert_eq!(up(&[]).unwrap().pace(), None);
+        assert_eq!(up(&["--rate", "max"]).unwrap().pace(), Some(Pace::Max));
+        assert_eq!(up(&["--speed", "60"]).unwrap().pace(), Some(Pace::Speed(60.0)));
         assert_eq!(up(&["--for", "90s"]).unwrap().duration, Some(Duration::from_secs(90)));
         for bad in [
             ["--rate", "0"],

@@ -4,20 +4,24 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use stream_pulse::cli::{Cli, Command};
-use stream_pulse::up;
+use stream_pulse::{check, up};
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    let args = match Cli::parse().command {
+        Command::Up(args) => *args,
+        Command::Check(args) => {
+            return match check::run(args) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::FAILURE,
+                Err(error) => fail(&error),
+            };
+        }
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("no threads can be started")),
     };
-    let result = runtime.block_on(async {
-        match command {
-            Command::Up(args) => up::run(*args).await,
-        }
-    });
-    match result {
+    match runtime.block_on(up::run(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

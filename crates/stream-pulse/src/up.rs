@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod model;
+mod options;
 mod status;
 mod stop;
 mod storage;
@@ -15,8 +16,8 @@ use pulse_core::names::{GROUP_WRITER, TOPIC_ANOMALIES, processor_group, state_to
 use pulse_core::ports::Clock;
 use pulse_features::{Featurizer, UseCaseDir};
 use pulse_ml_service::ModelSlot;
-use pulse_pipeline::Plan;
-use pulse_runtime::{ServiceGroup, Settings, SettingsSources, Stage, SystemClock, telemetry};
+use pulse_pipeline::{ColumnBuckets, Plan};
+use pulse_runtime::{ServiceGroup, Settings, SettingsSources, Stage, SystemClock, stop_on_signal, telemetry};
 use pulse_scoring::{LocalScorer, Model};
 use pulse_simulator as simulator;
 use pulse_store::{EmbeddedStore, Retention};
@@ -30,8 +31,6 @@ use status::StatusLine;
 
 /// What is still running this long after a stop was asked for is aborted: more than all drains together.
 const STOP_DEADLINE: Duration = Duration::from_secs(45);
-/// Reading the rest of the log takes at most this long at a stop; what is left waits for the next start.
-const DRAIN: Duration = Duration::from_secs(15);
 /// Records that may be under way between simulator and verdict: enough to keep every core busy, few enough to keep up.
 const MAX_IN_FLIGHT: u64 = 32_768;
 
@@ -42,9 +41,10 @@ const MAX_IN_FLIGHT: u64 = 32_768;
 pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let settings = settings(&args)?;
-    let line = StatusLine::new(args.events);
+    let simulate = options::simulator(&args, settings.simulator());
+    let line = StatusLine::new(simulate.events);
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    telemetry::init_with_writer(settings.log().format, &settings.log().level, colours, line.clone())?;
+    telemetry::init_with_writer(settings.log().format, settings.log().level, colours, line.clone())?;
     let dir = Arc::new(UseCaseDir::load(settings.usecases(), settings.use_case())?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let endpoints = Endpoints::bind(&settings).await?;
@@ -56,7 +56,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     let model = model::train(&dir, &slot).await?;
 
     let stored = Arc::new(OnceLock::new());
-    let mut run = Run { args, settings, dir, clock, store, stop, group, services, model, line, stored };
+    let mut run = Run { args, settings, simulate, dir, clock, store, stop, group, services, model, line, stored };
     let progress = run.start_processor()?;
     run.start_writer()?;
     run.spawn_housekeeping();
@@ -74,6 +74,7 @@ fn settings(args: &UpArgs) -> anyhow::Result<Settings> {
 struct Run {
     args: UpArgs,
     settings: Settings,
+    simulate: simulator::SimulatorOptions,
     dir: Arc<UseCaseDir>,
     clock: Arc<dyn Clock>,
     store: EmbeddedStore,
@@ -90,7 +91,8 @@ impl Run {
     fn start_processor(&mut self) -> anyhow::Result<Arc<Progress>> {
         let featurizer = Featurizer::new(&self.dir)?;
         let columns = self.model.as_ref().map(|model| model.columns());
-        let plan = Arc::new(Plan::new(&self.dir, &featurizer, columns)?);
+        let plan = Plan::new(&self.dir, &featurizer, columns)?;
+        let plan = Arc::new(plan.counting(ColumnBuckets::of(&self.dir, &featurizer)?));
         let progress = Arc::new(Progress::new(plan.labels()));
         let use_case = &self.dir.use_case;
         let group = processor_group(&use_case.name);
@@ -98,12 +100,13 @@ impl Run {
             source: self.store.source(&group, &use_case.topic),
             committer: self.store.committer(&group, &use_case.topic, &state_topic(&use_case.name)),
             scorer: self.model.clone().map(|model| Arc::new(LocalScorer::new(model))),
+            metrics: processor::Metrics::new(&self.services.processor.registry, use_case, &plan)?,
             plan,
             featurizer,
-            options: processor::Options { drain: DRAIN, ..processor::Options::default() },
+            options: options::processor(self.settings.processor()),
             clock: Arc::clone(&self.clock),
-            metrics: processor::Metrics::new(&self.services.processor.registry)?,
             progress: Arc::clone(&progress),
+            health: self.services.processor.health.clone(),
         };
         self.group.spawn(Stage::Transform, "stream-processor", |stop| processor.run(stop));
         Ok(progress)
@@ -115,8 +118,8 @@ impl Run {
         let source = self.store.source(GROUP_WRITER, TOPIC_ANOMALIES);
         let (anomalies, dead_letters) = (self.store.anomaly_store(), self.store.producer());
         let (health, report) = (service.health.clone(), Arc::clone(&self.stored));
+        let options = options::writer(self.settings.writer());
         self.group.spawn(Stage::Sink, "anomaly-writer", |stop| async move {
-            let options = writer::WriterOptions::default();
             let written = writer::run(source, anomalies, dead_letters, options, metrics, health, stop).await?;
             report.get_or_init(|| written.anomalies);
             Ok::<_, writer::WriterError>(())
@@ -128,13 +131,7 @@ impl Run {
     /// does the run.
     fn start_simulator(&mut self, progress: &Progress, started: Instant) -> anyhow::Result<Arc<OnceLock<Instant>>> {
         let metrics = simulator::Metrics::new(&self.services.simulator.registry)?;
-        let options = simulator::SimulatorOptions {
-            rate: self.args.pace(),
-            events: self.args.events,
-            anomaly_rate: self.args.anomaly_rate,
-            seed: self.args.seed,
-            start: self.args.start,
-        };
+        let options = self.simulate.clone();
         let backpressure = simulator::Backpressure { processed: progress.processed(), max_in_flight: MAX_IN_FLIGHT };
         let links = simulator::Links {
             clock: Arc::clone(&self.clock),
@@ -173,7 +170,7 @@ impl Run {
             anomaly_max_age: Some(retention.anomaly_max_age),
         };
         tokio::spawn(storage::keep_small(self.store.clone(), policy, self.stop.clone()));
-        tokio::spawn(stop::on_signal(self.stop.clone()));
+        tokio::spawn(stop_on_signal(self.stop.clone()));
     }
 
     /// Waits for the end, then says what the run came to.
@@ -192,7 +189,7 @@ impl Run {
             ready: began.saturating_duration_since(started),
             stored: self.stored.get().copied().unwrap_or(0),
             model_version: self.model.map(|model| model.version().to_string()),
-            live: self.args.start.is_none(),
+            live: self.simulate.start.is_none(),
         };
         let summary = UpSummary::new(facts, &summary);
         if self.args.json {

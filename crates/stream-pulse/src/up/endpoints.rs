@@ -47,12 +47,13 @@ impl Service {
 
 impl Endpoints {
     pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let listen = settings.listen();
         Ok(Self {
-            dashboard: http::bind("dashboard", settings.dashboard(), "dashboard.port").await?,
-            ml_service: http::bind("ml-service", settings.ml_service(), "ml_service.port").await?,
-            simulator: http::bind("simulator", settings.simulator(), "simulator.port").await?,
-            processor: http::bind("stream-processor", settings.processor(), "processor.port").await?,
-            writer: http::bind("anomaly-writer", settings.writer(), "writer.port").await?,
+            dashboard: http::bind("dashboard", listen.dashboard, "dashboard.port").await?,
+            ml_service: http::bind("ml-service", listen.ml_service, "ml_service.port").await?,
+            simulator: http::bind("simulator", listen.simulator, "simulator.port").await?,
+            processor: http::bind("stream-processor", listen.processor, "processor.port").await?,
+            writer: http::bind("anomaly-writer", listen.writer, "writer.port").await?,
         })
     }
 

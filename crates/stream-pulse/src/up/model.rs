@@ -4,15 +4,23 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use pulse_features::UseCaseDir;
-use pulse_ml_service::{ModelSlot, train_from_sample};
+use pulse_ml_service::{ModelSlot, TrainingError, train_from_sample};
 use pulse_scoring::Model;
 
-/// Trains the model, where the use case has a forest; `slot` shows the way to it.
+/// Trains the model, where the use case has a forest and a sample to learn from; `slot` shows the way to it.
 pub(super) async fn train(dir: &Arc<UseCaseDir>, slot: &ModelSlot) -> anyhow::Result<Option<Arc<Model>>> {
     if dir.use_case.detectors.forest.is_none() {
         return Ok(None);
     }
+    let only_the_forest_decides = dir.use_case.detectors.rolling.as_ref().is_none_or(|rolling| !rolling.decides);
     let (dir, slot) = (Arc::clone(dir), slot.clone());
     let trained = tokio::task::spawn_blocking(move || train_from_sample(&dir, &slot)).await;
-    Ok(Some(trained.context("training panicked")?.context("the model cannot be trained")?))
+    match trained.context("training panicked")? {
+        Ok(model) => Ok(Some(model)),
+        Err(error @ TrainingError::NoSample(_)) if !only_the_forest_decides => {
+            tracing::warn!(%error, "going on without the isolation forest");
+            Ok(None)
+        }
+        Err(error) => Err(error).context("the model cannot be trained"),
+    }
 }

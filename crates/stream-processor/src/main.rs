@@ -1,0 +1,84 @@
+//! The `stream-processor` binary: judges the events of the use case, from Kafka to Kafka.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use pulse_backends::{Kafka, show_lost_records};
+use pulse_core::names::{processor_group, state_topic};
+use pulse_core::ports::Scorer as _;
+use pulse_features::{Featurizer, UseCaseDir};
+use pulse_kafka::{KafkaCommitter, KafkaSource};
+use pulse_pipeline::{ColumnBuckets, Plan};
+use pulse_runtime::{ProcessorSettings, Service, Stage, Starting};
+use pulse_scoring::{RemoteOptions, RemoteScorer};
+use pulse_stream_processor::{Metrics, Options, Processor, Progress};
+
+/// Anomalies that the log shows in a second at the most.
+const LOGGED_PER_SECOND: u32 = 10;
+
+const SERVICE: Service = Service {
+    name: "stream-processor",
+    about: "Reads the events of the use case, judges every one, and emits the anomalies.",
+    listen: |listen| listen.processor,
+    port: "processor.port",
+};
+
+fn main() -> ExitCode {
+    SERVICE.main(start)
+}
+
+async fn start(starting: &mut Starting) -> anyhow::Result<()> {
+    let dir = UseCaseDir::load(starting.settings.usecases(), starting.settings.use_case())?;
+    let featurizer = Featurizer::new(&dir)?;
+    let kafka = Kafka::connect(starting).await?;
+    kafka.topics_of_processor(&dir.use_case).await?;
+    let scorer = scorer(starting, &dir).await?;
+    let buckets = ColumnBuckets::of(&dir, &featurizer)?;
+    let plan = Plan::new(&dir, &featurizer, scorer.as_ref().map(|scorer| scorer.columns()))?;
+    let plan = Arc::new(plan.counting(buckets));
+    let (topic, name) = (&dir.use_case.topic, &dir.use_case.name);
+    let group = processor_group(name);
+    let source = KafkaSource::new(kafka.settings(), &group, topic)?;
+    show_lost_records(&starting.registry, source.lost_records())?;
+    let processor = Processor {
+        source,
+        committer: KafkaCommitter::new(kafka.settings(), &group, topic, &state_topic(name), kafka.start())?,
+        scorer: scorer.map(Arc::new),
+        metrics: Metrics::new(&starting.registry, &dir.use_case, &plan)?,
+        progress: Arc::new(Progress::new(plan.labels())),
+        plan,
+        featurizer,
+        options: options(starting.settings.processor()),
+        clock: Arc::clone(&starting.clock),
+        health: starting.health.clone(),
+    };
+    starting.health.set_ready();
+    starting.group.spawn(Stage::Transform, SERVICE.name, |stop| processor.run(stop));
+    Ok(())
+}
+
+/// The model of the ML service, once it has one; none where the use case wants none, or none is coming.
+async fn scorer(starting: &Starting, dir: &UseCaseDir) -> anyhow::Result<Option<RemoteScorer>> {
+    if dir.use_case.detectors.forest.is_none() {
+        return Ok(None);
+    }
+    let url = &starting.settings.scorer().url;
+    starting.health.set_not_ready(format!("waiting for the model of {url}"));
+    let waiting = |reason: &str| starting.health.set_not_ready(format!("waiting for the model: {reason}"));
+    let scorer = RemoteScorer::connect(url, &dir.use_case.name, RemoteOptions::default(), waiting).await?;
+    if scorer.is_none() {
+        tracing::warn!("judging without the isolation forest, by the other detectors alone");
+    }
+    Ok(scorer)
+}
+
+fn options(settings: &ProcessorSettings) -> Options {
+    let defaults = Options::default();
+    Options {
+        workers: settings.workers.unwrap_or(defaults.workers),
+        batch_records: settings.batch_records,
+        snapshot_every: settings.snapshot_every,
+        logged_per_second: LOGGED_PER_SECOND,
+        ..defaults
+    }
+}
