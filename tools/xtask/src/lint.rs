@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::step;
+use crate::{step, workspace};
 
 /// How long the database of security advisories may take to come.
 const ADVISORIES_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,9 +26,11 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         Ok(())
     };
     check("format", &mut step::cargo(&["fmt", "--all", "--check"]))?;
-    let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--locked", "--", "-D", "warnings"];
+    let features = workspace::features(&workspace::packages()?, &[]);
+    let clippy =
+        ["clippy", "--workspace", "--all-targets", "--locked", "--features", &features, "--", "-D", "warnings"];
     check("clippy", &mut step::cargo(&clippy))?;
-    let doc = ["doc", "--workspace", "--no-deps", "--all-features", "--locked"];
+    let doc = ["doc", "--workspace", "--no-deps", "--locked", "--features", &features];
     check("documentation", step::cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))?;
     if step::has_cargo_command("deny") {
         check(

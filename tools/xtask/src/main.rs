@@ -6,9 +6,12 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the answer of a command line goes to its terminal")]
 
+mod install;
 mod lint;
+mod servers;
 mod step;
 mod test;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -24,19 +27,25 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs every test: unit, property, documentation, integration, end to end, and in a browser.
+    /// Runs every test: unit, property, documentation, integration, end to end, on real servers, and in a browser.
     Test {
         /// Leave out the tests that need chromium and chromedriver.
         #[arg(long)]
         no_browser: bool,
+        /// Leave out the tests that need a real Kafka or Postgres.
+        #[arg(long)]
+        no_servers: bool,
     },
+    /// Runs the Kafka and the Postgres that tests use, for `cargo test -p …`, until Ctrl-C.
+    Servers,
     /// Checks formatting, lints, documentation, licences and dependencies.
     Lint,
 }
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().command {
-        Command::Test { no_browser } => test::run(no_browser),
+        Command::Test { no_browser, no_servers } => test::run(no_browser, no_servers),
+        Command::Servers => servers::run(),
         Command::Lint => lint::run(),
     };
     outcome.unwrap_or_else(|error| {

@@ -25,16 +25,20 @@ fn texts(source: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A capital is fine where a name has more of them: `SQLite`, `JSON`, `RUST_LOG`.
+/// Names with one capital only. Such as have more of them need not stand here: `SQLite`, `JSON`, `RUST_LOG`.
+const NAMES: [&str; 2] = ["Kafka", "Postgres"];
+
+/// A capital is fine where it is that of a name.
 fn is_well_formed(text: &str) -> bool {
     let first_word = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    let is_sentence = first_word.starts_with(char::is_uppercase) && !first_word.chars().skip(1).any(char::is_uppercase);
+    let is_capital = first_word.starts_with(char::is_uppercase) && !first_word.chars().skip(1).any(char::is_uppercase);
+    let is_sentence = is_capital && !NAMES.contains(&first_word);
     !text.is_empty() && !is_sentence && !text.ends_with(['.', '!', '\n'])
 }
 
 #[test]
 fn the_rule_knows_good_from_bad() {
-    for good in ["disk is full", "SQLite cannot open it", "{service} cannot listen", "2 faults"] {
+    for good in ["disk is full", "SQLite cannot open it", "{service} cannot listen", "2 faults", "Kafka is away"] {
         assert!(is_well_formed(good), "{good}");
     }
     for bad in ["Disk is full", "disk is full.", "disk is full!", ""] {

@@ -1,0 +1,9 @@
+//! The services, each a process of its own, on a real Kafka and a real Postgres.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_records;
+mod faults;
+mod pipeline;
+mod use_cases;
+mod waiting;
