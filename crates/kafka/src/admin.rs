@@ -3,6 +3,7 @@
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier};
 use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
 
+use crate::aside::Aside;
 use crate::context::Context;
 use crate::error::{KafkaError, is_forbidden};
 use crate::query::PATIENCE;
@@ -10,19 +11,14 @@ use crate::settings::{KafkaSettings, Role};
 
 /// A client for administration, made for a few questions.
 pub(crate) struct Admin {
-    /// None while it is dropped.
-    client: Option<AdminClient<Context>>,
+    client: Aside<AdminClient<Context>>,
     brokers: String,
 }
 
 impl Admin {
     pub(crate) fn new(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         let client = settings.client(&Role::Lookup)?.create_with_context(Context::new());
-        Ok(Self { client: Some(client.map_err(KafkaError::of_setup)?), brokers: settings.brokers.clone() })
-    }
-
-    fn client(&self) -> Result<&AdminClient<Context>, KafkaError> {
-        self.client.as_ref().ok_or(KafkaError::Closed)
+        Ok(Self { client: Aside::new(client.map_err(KafkaError::of_setup)?), brokers: settings.brokers.clone() })
     }
 
     /// The settings of `topic`; none where we may not ask.
@@ -30,7 +26,7 @@ impl Admin {
         let what = || format!("ask for the settings of topic {topic:?}");
         let failed = |source| KafkaError::of(&self.brokers, what(), Some(topic), source);
         let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-        let answer = self.client()?.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await;
+        let answer = self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await;
         match answer.map_err(failed)?.into_iter().next() {
             Some(Ok(resource)) => {
                 let entries = resource.entries.into_iter();
@@ -46,7 +42,7 @@ impl Admin {
         let what = || format!("create topic {:?}", topic.name);
         let failed = |source| KafkaError::of(&self.brokers, what(), None, source);
         let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
-        let answer = self.client()?.create_topics([topic], &options).await.map_err(failed)?;
+        let answer = self.client.create_topics([topic], &options).await.map_err(failed)?;
         match answer.into_iter().next() {
             None | Some(Ok(_) | Err((_, Code::TopicAlreadyExists))) => Ok(Ok(())),
             Some(Err((_, code))) if is_final(code) => Ok(Err(code)),
@@ -66,12 +62,4 @@ fn is_final(code: Code) -> bool {
                 | Code::InvalidConfig
                 | Code::InvalidTopic
         )
-}
-
-impl Drop for Admin {
-    /// The client's end waits for a thread of its own, which a thread of the runtime must not.
-    fn drop(&mut self) {
-        let client = self.client.take();
-        drop(std::thread::Builder::new().name("kafka-admin-end".to_owned()).spawn(move || drop(client)));
-    }
 }

@@ -30,22 +30,19 @@ pub(crate) struct Topic {
 /// Knows topics, and asks the brokers about those that it does not know.
 pub(crate) struct Catalog {
     settings: KafkaSettings,
-    consumer: BaseConsumer<Context>,
     known: Mutex<HashMap<Arc<str>, Topic>>,
 }
 
 impl Catalog {
-    pub(crate) fn new(settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        let consumer =
-            settings.client(&Role::Lookup)?.create_with_context(Context::new()).map_err(KafkaError::of_setup)?;
-        Ok(Self { settings: settings.clone(), consumer, known: Mutex::default() })
+    pub(crate) fn new(settings: &KafkaSettings) -> Self {
+        Self { settings: settings.clone(), known: Mutex::default() }
     }
 
     /// Sees to it that `records` can be appended, but for what may happen to the brokers.
     ///
     /// # Errors
     /// When one of them can never be: the error names it.
-    pub(crate) async fn check(self: &Arc<Self>, records: &[NewRecord]) -> Result<(), KafkaError> {
+    pub(crate) async fn check(&self, records: &[NewRecord]) -> Result<(), KafkaError> {
         let mut last: Option<(&Arc<str>, Topic)> = None;
         for record in records {
             let topic = match last {
@@ -64,13 +61,11 @@ impl Catalog {
     }
 
     /// What is known of `name`.
-    pub(crate) async fn topic(self: &Arc<Self>, name: &Arc<str>) -> Result<Topic, KafkaError> {
+    pub(crate) async fn topic(&self, name: &Arc<str>) -> Result<Topic, KafkaError> {
         if let Some(topic) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(*topic);
         }
-        let (this, topic) = (Arc::clone(self), Arc::clone(name));
-        let count = move || partitions(&this.consumer, &this.settings.brokers, &topic);
-        let partitions = tokio::task::spawn_blocking(count).await.map_err(|_| KafkaError::Closed)??;
+        let partitions = partitions_of(&self.settings, name).await?;
         let limit = self.limit(name).await?;
         let topic = Topic { partitions, limit };
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name), topic);
@@ -89,6 +84,19 @@ impl std::fmt::Debug for Catalog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Catalog").field("known", &self.known).finish_non_exhaustive()
     }
+}
+
+/// How many partitions `topic` has.
+///
+/// # Errors
+/// When it does not exist, or brokers do not answer.
+pub async fn partitions_of(settings: &KafkaSettings, topic: &str) -> Result<u32, KafkaError> {
+    let client = settings.client(&Role::Lookup)?;
+    // Made to ask once: a client that nobody polls would keep what it has to say.
+    let consumer: BaseConsumer<Context> = client.create_with_context(Context::new()).map_err(KafkaError::of_setup)?;
+    let (brokers, topic) = (settings.brokers.clone(), topic.to_owned());
+    let count = move || partitions(&consumer, &brokers, &topic);
+    tokio::task::spawn_blocking(count).await.map_err(|_| KafkaError::Closed)?
 }
 
 /// Asks how many partitions `topic` has.

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use pulse_core::ports::{Commit, Committer, Restored};
 use rdkafka::consumer::BaseConsumer;
 
+use crate::aside::Aside;
 use crate::catalog::{Catalog, Topic};
 use crate::context::Context;
 use crate::error::KafkaError;
@@ -43,9 +44,7 @@ pub struct KafkaCommitter {
 /// What all partitions share.
 pub(crate) struct Shared {
     settings: KafkaSettings,
-    catalog: Arc<Catalog>,
-    /// Speaks for the group without being a member; reads its offsets and its state.
-    consumer: BaseConsumer<Context>,
+    catalog: Catalog,
     group: Arc<str>,
     topic: Arc<str>,
     state_topic: Arc<str>,
@@ -65,11 +64,10 @@ impl KafkaCommitter {
         state_topic: &str,
         start: StartAt,
     ) -> Result<Self, KafkaError> {
-        let client = settings.client(&Role::Reader(group))?;
+        settings.client(&Role::Reader(group))?.create_native_config().map_err(KafkaError::of_setup)?;
         let shared = Shared {
             settings: settings.clone(),
-            catalog: Arc::new(Catalog::new(settings)?),
-            consumer: client.create_with_context(Context::new()).map_err(KafkaError::of_setup)?,
+            catalog: Catalog::new(settings),
             group: Arc::from(group),
             topic: Arc::from(topic),
             state_topic: Arc::from(state_topic),
@@ -114,11 +112,17 @@ impl Committer for KafkaCommitter {
             waiting.push(self.begin(commit).await);
         }
         let mut results = Vec::with_capacity(commits.len());
-        for answer in waiting {
-            results.push(match answer {
+        for (commit, answer) in commits.iter().zip(waiting) {
+            let result = match answer {
                 Ok(answer) => answer.await.unwrap_or(Err(KafkaError::Closed)),
                 Err(error) => Err(error),
-            });
+            };
+            if let Err(KafkaError::Aborted { .. }) = result {
+                // Perhaps a topic is not what it was: the next attempt finds out.
+                commit.outputs.iter().for_each(|output| self.shared.catalog.forget(&output.topic));
+                self.shared.catalog.forget(&self.shared.state_topic);
+            }
+            results.push(result);
         }
         results
     }
@@ -139,6 +143,12 @@ impl KafkaCommitter {
 impl Shared {
     fn transactional_id(&self, partition: u32) -> String {
         format!("{}-{}-{partition}", self.group, self.topic)
+    }
+
+    /// Speaks for the group without being a member: asks for its offsets, and reads its state.
+    fn speaker(&self) -> Result<Aside<BaseConsumer<Context>>, KafkaError> {
+        let client = self.settings.client(&Role::Reader(&self.group))?;
+        client.create_with_context(Context::new()).map(Aside::new).map_err(KafkaError::of_setup)
     }
 
     fn fenced(&self, partition: u32) -> KafkaError {

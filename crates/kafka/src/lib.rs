@@ -19,6 +19,7 @@ mod query;
 mod reading;
 
 mod admin;
+mod aside;
 mod catalog;
 mod probe;
 mod topics;
@@ -27,6 +28,7 @@ mod committer;
 mod producer;
 mod source;
 
+pub use catalog::partitions_of;
 pub use committer::{KafkaCommitter, StartAt};
 pub use context::Link;
 pub use error::KafkaError;
@@ -34,4 +36,4 @@ pub use probe::wait_for_brokers;
 pub use producer::KafkaProducer;
 pub use settings::KafkaSettings;
 pub use source::{KafkaSource, LostRecords};
-pub use topics::{TopicSpec, ensure_topics, partitions_of};
+pub use topics::{TopicSpec, ensure_topics};

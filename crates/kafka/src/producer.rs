@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct KafkaProducer {
     settings: KafkaSettings,
-    catalog: Arc<Catalog>,
+    catalog: Catalog,
     link: Link,
     /// None after it has failed for good.
     client: Option<Client>,
@@ -47,7 +47,7 @@ impl KafkaProducer {
     /// When librdkafka does not take the settings.
     pub fn new(settings: &KafkaSettings) -> Result<Self, KafkaError> {
         let client = Client::start(settings)?;
-        let catalog = Arc::new(Catalog::new(settings)?);
+        let catalog = Catalog::new(settings);
         Ok(Self { settings: settings.clone(), catalog, link: client.link.clone(), client: Some(client) })
     }
 

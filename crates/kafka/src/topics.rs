@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use pulse_core::names::{PARTITIONS, TOPIC_ANOMALIES, dead_letter_topic, state_topic};
 use rdkafka::admin::{NewTopic, TopicReplication};
-use rdkafka::consumer::BaseConsumer;
 
 use crate::admin::Admin;
-use crate::catalog::{self, MAX_MESSAGE_BYTES};
-use crate::context::Context;
+use crate::catalog::{MAX_MESSAGE_BYTES, partitions_of};
 use crate::error::KafkaError;
-use crate::settings::{KafkaSettings, Role};
+use crate::settings::KafkaSettings;
 
 /// An event of a mebibyte still fits with what an anomaly or a dead letter adds to it.
 const LARGE: &str = "4194304";
@@ -70,18 +68,6 @@ impl TopicSpec {
         let configs = [("cleanup.policy", "compact"), (MAX_MESSAGE_BYTES, LARGE)];
         Self { co_partitioned: true, ..Self::new(state_topic(use_case), partitions, replication, &configs) }
     }
-}
-
-/// How many partitions `topic` has.
-///
-/// # Errors
-/// When it does not exist, or brokers do not answer.
-pub async fn partitions_of(settings: &KafkaSettings, topic: &str) -> Result<u32, KafkaError> {
-    let client = settings.client(&Role::Lookup)?;
-    let consumer: BaseConsumer<Context> = client.create_with_context(Context::new()).map_err(KafkaError::of_setup)?;
-    let (brokers, topic) = (settings.brokers.clone(), topic.to_owned());
-    let count = move || catalog::partitions(&consumer, &brokers, &topic);
-    tokio::task::spawn_blocking(count).await.map_err(|_| KafkaError::Closed)?
 }
 
 /// Makes those of `topics` that do not exist, if `create`, and checks the others.

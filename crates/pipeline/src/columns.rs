@@ -19,7 +19,7 @@ pub struct ColumnBuckets {
     bounds: Vec<Bounds>,
 }
 
-/// Rising bounds; the rest is infinite, so that a value can be compared with all of them without a branch.
+/// Rising bounds; the rest is infinite, so that there are always as many to search, which needs no branch.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     values: [f64; MAX_BOUNDS],
@@ -82,7 +82,7 @@ impl Bounds {
     }
 
     fn range_of(&self, value: f64) -> usize {
-        self.values.iter().map(|bound| usize::from(*bound < value)).sum()
+        self.values.partition_point(|bound| *bound < value)
     }
 }
 

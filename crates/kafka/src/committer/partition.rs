@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use pulse_core::ports::Commit;
-use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::producer::{BaseProducer, Producer as _};
 use tokio::sync::oneshot;
 
@@ -41,13 +41,18 @@ pub(super) struct Holder {
 
 impl Holder {
     /// Takes `partition` over from whoever holds it: ends once nobody else can commit to it.
-    pub(super) async fn take_over(shared: Arc<Shared>, partition: u32) -> Result<Self, KafkaError> {
+    pub(super) async fn take_over(
+        shared: Arc<Shared>,
+        group: Arc<ConsumerGroupMetadata>,
+        partition: u32,
+    ) -> Result<Self, KafkaError> {
         let (jobs, inbox) = mpsc::channel();
         let (ready, taken) = oneshot::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let holder = Self { jobs, stop: Arc::clone(&stop) };
         let run = move || {
-            let mut worker = Worker { shared, partition, stop, position: 0, state: State::Broken { wanted: None } };
+            let mut worker =
+                Worker { shared, group, partition, stop, position: 0, state: State::Broken { wanted: None } };
             let result = worker.initialise().map(|producer| worker.state = State::Ready(producer));
             let is_held = result.is_ok();
             if ready.send(result).is_ok() && is_held {
@@ -82,7 +87,7 @@ impl Drop for Holder {
 /// What has become of a partition's producer.
 enum State {
     Ready(BaseProducer<Context>),
-    /// It has failed, in the middle of a commit of the offset `wanted`.
+    /// It has failed, perhaps in the middle of a commit of the offset `wanted`.
     Broken {
         wanted: Option<u64>,
     },
@@ -93,6 +98,8 @@ enum State {
 /// The thread of a partition.
 struct Worker {
     shared: Arc<Shared>,
+    /// In whose name offsets are committed: that of the group, and of no member, whose number would change all the time.
+    group: Arc<ConsumerGroupMetadata>,
     partition: u32,
     stop: Arc<AtomicBool>,
     /// The committed offset.
@@ -123,9 +130,6 @@ impl Worker {
         let client = self.shared.settings.client(&Role::Transactional(&id))?;
         let producer: BaseProducer<Context> =
             client.create_with_context(Context::new()).map_err(KafkaError::of_setup)?;
-        // librdkafka looks for the coordinator at once when it is connected, else half a second later. Whether this
-        // succeeds shows below.
-        drop(producer.client().fetch_metadata(Some(&self.shared.topic), TURN));
         let initialised = transaction::insist(&self.stop, "take over a partition", || {
             // Serves logs and errors, and learns whether we are let in at all.
             producer.poll(Duration::ZERO);
@@ -155,14 +159,15 @@ impl Worker {
         let State::Ready(producer) = &self.state else {
             return Err(self.shared.fenced(partition));
         };
-        let group = self.group()?;
-        let place = Place { topic: &self.shared.topic, state_topic: &self.shared.state_topic, group: &group };
+        let place = Place { topic: &self.shared.topic, state_topic: &self.shared.state_topic, group: &self.group };
         match transaction::run(producer, &place, commit, &self.stop) {
             End::Committed => {
                 self.position = wanted;
                 Ok(())
             }
             End::Aborted(source) => {
+                // After a record that was refused the producer's sequence has a gap, for which every later one is, too.
+                self.state = State::Broken { wanted: None };
                 Err(KafkaError::Aborted { topic: self.shared.topic.to_string(), partition, source })
             }
             End::Fenced => {
@@ -177,11 +182,12 @@ impl Worker {
     }
 
     /// Makes a new producer after one has failed. The committed offset tells what became of the last commit, which moved it
-    /// to `wanted`, if it was not lost; if it is neither there nor where it was, somebody else has moved it. Gives the offset
-    /// when it has moved.
+    /// to `wanted`, if it was not lost; if it is neither there nor where it was, somebody else has moved it. Gives the
+    /// offset when it has moved.
     fn mend(&mut self, wanted: Option<u64>) -> Result<Option<u64>, KafkaError> {
         let producer = self.initialise()?;
-        let found = query::committed(&self.shared.consumer, &self.shared.topic, &[self.partition])
+        let speaker = self.shared.speaker()?;
+        let found = query::committed(&speaker, &self.shared.topic, &[self.partition])
             .map_err(|source| self.shared.failed("ask for the committed offset", source))?;
         let found = found.get(&self.partition).copied().unwrap_or(self.position);
         if found != self.position && Some(found) != wanted {
@@ -192,9 +198,5 @@ impl Worker {
         let moved = found != self.position;
         self.position = found;
         Ok(moved.then_some(found))
-    }
-
-    fn group(&self) -> Result<ConsumerGroupMetadata, KafkaError> {
-        self.shared.consumer.group_metadata().ok_or(KafkaError::Closed)
     }
 }

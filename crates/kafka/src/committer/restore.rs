@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pulse_core::ports::{Commit, Restored, StateRecord};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::{Message as _, Offset};
 use tokio::task::{JoinSet, spawn_blocking};
 
+use crate::context::Context;
 use crate::error::KafkaError;
 use crate::{query, reading};
 
@@ -16,13 +18,20 @@ use super::{Shared, StartAt};
 
 /// Takes over `partitions`; one answer for each, in their order.
 pub(super) async fn restore(shared: &Arc<Shared>, partitions: &[u32]) -> Result<Vec<(Holder, Restored)>, KafkaError> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
     check(shared, partitions).await?;
-    let mut holders = take_over(shared, partitions).await?;
-    let (asked, these) = (Arc::clone(shared), partitions.to_vec());
-    let positions = spawn_blocking(move || positions(&asked, &these)).await.map_err(|_| KafkaError::Closed)??;
+    let speaker = shared.speaker()?;
+    let group = Arc::new(speaker.group_metadata().ok_or(KafkaError::Closed)?);
+    let mut holders = take_over(shared, &group, partitions).await?;
+    let (asked, asking, these) = (Arc::clone(shared), speaker.clone(), partitions.to_vec());
+    let positions =
+        spawn_blocking(move || positions(&asked, &asking, &these)).await.map_err(|_| KafkaError::Closed)??;
     begin(&holders, &positions).await?;
     let (asked, these) = (Arc::clone(shared), partitions.to_vec());
-    let mut states = spawn_blocking(move || states(&asked, &these)).await.map_err(|_| KafkaError::Closed)??;
+    let mut states =
+        spawn_blocking(move || states(&asked, &speaker, &these)).await.map_err(|_| KafkaError::Closed)??;
     let mut restored = Vec::with_capacity(partitions.len());
     for partition in partitions {
         let (Some(holder), Some(position)) = (holders.remove(partition), positions.get(partition)) else { continue };
@@ -45,11 +54,15 @@ async fn check(shared: &Arc<Shared>, partitions: &[u32]) -> Result<(), KafkaErro
 }
 
 /// All at once, for each takes some round trips.
-async fn take_over(shared: &Arc<Shared>, partitions: &[u32]) -> Result<HashMap<u32, Holder>, KafkaError> {
+async fn take_over(
+    shared: &Arc<Shared>,
+    group: &Arc<ConsumerGroupMetadata>,
+    partitions: &[u32],
+) -> Result<HashMap<u32, Holder>, KafkaError> {
     let mut taking = JoinSet::new();
     for &partition in partitions {
-        let shared = Arc::clone(shared);
-        taking.spawn(async move { Ok((partition, Holder::take_over(shared, partition).await?)) });
+        let (shared, group) = (Arc::clone(shared), Arc::clone(group));
+        taking.spawn(async move { Ok((partition, Holder::take_over(shared, group, partition).await?)) });
     }
     let mut holders = HashMap::with_capacity(partitions.len());
     while let Some(taken) = taking.join_next().await {
@@ -66,8 +79,12 @@ struct Position {
     is_committed: bool,
 }
 
-fn positions(shared: &Shared, partitions: &[u32]) -> Result<BTreeMap<u32, Position>, KafkaError> {
-    let (consumer, topic) = (&shared.consumer, &*shared.topic);
+fn positions(
+    shared: &Shared,
+    consumer: &BaseConsumer<Context>,
+    partitions: &[u32],
+) -> Result<BTreeMap<u32, Position>, KafkaError> {
+    let topic = &*shared.topic;
     let failed = |source| shared.failed("ask for offsets", source);
     let committed = query::committed(consumer, topic, partitions).map_err(failed)?;
     let of = |is_committed| move |(&partition, &offset): (&u32, &u64)| (partition, Position { offset, is_committed });
@@ -108,30 +125,28 @@ async fn begin(holders: &HashMap<u32, Holder>, positions: &BTreeMap<u32, Positio
 }
 
 /// The latest value of each key of the state of each partition.
-fn states(shared: &Shared, partitions: &[u32]) -> Result<HashMap<u32, Vec<StateRecord>>, KafkaError> {
+fn states(
+    shared: &Shared,
+    consumer: &BaseConsumer<Context>,
+    partitions: &[u32],
+) -> Result<HashMap<u32, Vec<StateRecord>>, KafkaError> {
     // Asked for first, for librdkafka itself would ask again after half a second where it does not know the leader yet.
-    let begins = query::bounds(&shared.consumer, &shared.state_topic, partitions, Offset::Beginning)
+    let begins = query::bounds(consumer, &shared.state_topic, partitions, Offset::Beginning)
         .map_err(|source| shared.failed("ask where the state begins", source))?;
     let from: Vec<(u32, Offset)> = begins.into_iter().map(|(partition, begin)| (partition, query::at(begin))).collect();
     let mut values: HashMap<u32, HashMap<Bytes, Bytes>> = HashMap::new();
-    reading::to_the_end(
-        &shared.consumer,
-        &shared.settings.brokers,
-        &shared.state_topic,
-        &from,
-        |partition, message| {
-            let of_partition = values.entry(partition).or_default();
-            let key = message.key().unwrap_or_default();
-            match message.payload() {
-                Some(value) => {
-                    of_partition.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
-                }
-                None => {
-                    of_partition.remove(key);
-                }
+    reading::to_the_end(consumer, &shared.settings.brokers, &shared.state_topic, &from, |partition, message| {
+        let of_partition = values.entry(partition).or_default();
+        let key = message.key().unwrap_or_default();
+        match message.payload() {
+            Some(value) => {
+                of_partition.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
             }
-        },
-    )?;
+            None => {
+                of_partition.remove(key);
+            }
+        }
+    })?;
     let record = |(key, value)| StateRecord { key, value: Some(value) };
     Ok(values.into_iter().map(|(partition, values)| (partition, values.into_iter().map(record).collect())).collect())
 }

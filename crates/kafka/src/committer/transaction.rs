@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use pulse_core::ports::{Commit, StateRecord};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError as Native, KafkaResult, RDKafkaErrorCode as Code};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
 use crate::context::Context;
 use crate::error::is_fenced;
@@ -22,7 +22,7 @@ const REMIND: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) enum End {
     Committed,
-    /// Nothing of it is visible; the producer can go on.
+    /// Nothing of it is visible.
     Aborted(Native),
     /// Somebody else holds the transactional id.
     Fenced,
@@ -49,7 +49,8 @@ pub(super) fn run(producer: &BaseProducer<Context>, place: &Place<'_>, commit: &
         return End::of(error);
     }
     // What still waits to be sent would only delay the end.
-    producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
+    producer.purge(PurgeConfig::default().queue().inflight());
+    drain(producer, stop);
     match insist(stop, "abort a transaction", || producer.abort_transaction(TURN)) {
         Ok(()) => End::Aborted(error),
         Err(worse) => End::of(worse),
@@ -82,11 +83,15 @@ fn fill(producer: &BaseProducer<Context>, place: &Place<'_>, commit: &Commit, st
     }
     let offsets = query::list(place.topic, [(commit.partition, query::at(commit.next_offset))])?;
     insist(stop, "commit an offset", || producer.send_offsets_to_transaction(&offsets, place.group, TURN))?;
-    // The end of a transaction would wait for them too, but in steps of a tenth of a second.
+    drain(producer, stop);
+    Ok(())
+}
+
+/// Waits until nothing is on its way. The end of a transaction would do so too, but in steps of a tenth of a second.
+fn drain(producer: &BaseProducer<Context>, stop: &AtomicBool) {
     while producer.in_flight_count() > 0 && !stop.load(Ordering::Relaxed) {
         producer.poll(Duration::from_millis(1));
     }
-    Ok(())
 }
 
 fn state_message<'a>(topic: &'a str, partition: u32, record: &'a StateRecord) -> BaseRecord<'a, [u8], [u8]> {

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use pulse_core::ports::{Commit, Committer as _, EventProducer as _, StateRecord};
 use pulse_core::{Classify as _, ErrorClass};
-use pulse_kafka::StartAt;
+use pulse_kafka::{KafkaError, StartAt};
 use pulse_testkit::contract::read;
 use pulse_testkit::{keyed, record};
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -130,5 +132,42 @@ async fn what_is_too_large_is_refused_before_anything_is_written() -> anyhow::Re
     assert_eq!(refused.unwrap_err().class(), ErrorClass::DeadLetter);
     assert!(broker.producer().last_records("output").await?.is_empty());
     committer.commit(&[commit(0, 1, &["small"])]).await.remove(0)?;
+    Ok(())
+}
+
+/// Sets how large records of `topic` may be.
+async fn limit(broker: &Broker, topic: &str, bytes: &str) -> anyhow::Result<()> {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &broker.settings.brokers).create()?;
+    let name = broker.name(topic);
+    let change = AlterConfig::new(ResourceSpecifier::Topic(&name)).set("max.message.bytes", bytes);
+    let result = admin.alter_configs([&change], &AdminOptions::new()).await?.remove(0);
+    result.map(drop).map_err(|(_, code)| anyhow::anyhow!("{code}"))
+}
+
+#[tokio::test]
+async fn what_brokers_refuse_is_aborted_and_the_next_goes_on() -> anyhow::Result<()> {
+    let broker = Broker::shared().await?;
+    broker.create_topic("input", 1).await?;
+    broker.create_topic("output", 1).await?;
+    let mut committer = broker.committer("workers", "input", StartAt::Earliest).await;
+    committer.restore(&[0]).await?;
+    committer.commit(&[commit(0, 1, &["first"])]).await.remove(0)?;
+    limit(&broker, "output", "2000").await?;
+    // Nothing that compresses.
+    let mut noise = 1_u64;
+    let mut next = || {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{noise:x}")
+    };
+    let large: String = (0..1000).map(|_| next()).collect();
+    let refused = committer.commit(&[commit(0, 2, &["not seen", &large])]).await.remove(0).unwrap_err();
+    assert!(matches!(refused, KafkaError::Aborted { .. }), "{refused:?}");
+    assert_eq!(refused.class(), ErrorClass::Retry);
+    let refused = committer.commit(&[commit(0, 2, &["not seen", &large])]).await.remove(0).unwrap_err();
+    assert_eq!(refused.class(), ErrorClass::DeadLetter, "by now it is known: {refused}");
+    committer.commit(&[commit(0, 2, &["second"])]).await.remove(0)?;
+    let batches = read(&mut broker.source("readers", "output"), 2, 10).await?;
+    assert_eq!(payloads(&batches), ["first", "second"]);
     Ok(())
 }

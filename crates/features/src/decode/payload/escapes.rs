@@ -4,9 +4,12 @@
 
 /// The first such escape of `json`: its byte and what it is.
 pub(super) fn unstorable(json: &[u8]) -> Option<(usize, &'static str)> {
+    // Most events have no backslash at all, and this search takes many bytes at once.
+    if !json.contains(&b'\\') {
+        return None;
+    }
     let mut from = 0;
     loop {
-        // Most events have no backslash at all.
         let at = from + json.get(from..)?.iter().position(|&byte| byte == b'\\')?;
         from = at + 2;
         if json.get(at + 1) != Some(&b'u') {
