@@ -210,8 +210,7 @@ impl KafkaServer {
         let mut command = self.java("kafka.Kafka");
         command.arg(self.configuration()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("cannot start java")?;
-        let guard =
-            if self.options.temporary { Guard::of_both(child.id(), &self.dir) } else { Guard::of(child.id()) }?;
+        let guard = if self.options.temporary { Guard::of_both(child.id(), &self.dir) } else { Guard::of(child.id()) }?;
         let (child, _) = self.child.insert((child, guard));
         let begin = Instant::now();
         while begin.elapsed() < PATIENCE {
@@ -234,7 +233,7 @@ impl KafkaServer {
         let mut command = Command::new("java");
         // Its own folder, so that nothing is written elsewhere.
         command.current_dir(&self.dir).stdin(Stdio::null());
-        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-cp"]);
+        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-cp"]);
         command.arg(self.libraries.join("*")).arg(main);
         command
     }
