@@ -1,6 +1,6 @@
 //! The services as processes of their own on a real Kafka and a real Postgres, and what their verdicts have to be.
 //!
-//! [`Stack`] is the servers, [`Process`] a service; [`expected`] says what must come of a log, in two ways: by the
+//! [`Stack`] is the servers, [`Process`] a service; `expected` says what must come of a log, in two ways: by the
 //! pipeline in this process, to the last field, and in the plainest way that there is, to know that the pipeline is right.
 
 mod events;
