@@ -15,6 +15,8 @@ use crate::query;
 
 /// A call of librdkafka returns after this time, to be made again, so that it is seen when nobody wants it any more.
 const TURN: Duration = Duration::from_secs(2);
+/// Between two looks at what has been acknowledged.
+const MOMENT: Duration = Duration::from_micros(500);
 /// How often it is said that brokers are still waited for.
 const REMIND: Duration = Duration::from_secs(10);
 
@@ -90,8 +92,15 @@ fn fill(producer: &BaseProducer<Context>, place: &Place<'_>, commit: &Commit, st
 /// Waits until nothing is on its way. The end of a transaction would do so too, but in steps of a tenth of a second.
 fn drain(producer: &BaseProducer<Context>, stop: &AtomicBool) {
     while producer.in_flight_count() > 0 && !stop.load(Ordering::Relaxed) {
-        producer.poll(Duration::from_millis(1));
+        serve(producer);
     }
+}
+
+/// Takes what has come, and sleeps a moment. To poll for a moment would not sleep: rdkafka gives librdkafka whole
+/// milliseconds, the rest of which it spins away.
+fn serve(producer: &BaseProducer<Context>) {
+    producer.poll(Duration::ZERO);
+    std::thread::sleep(MOMENT);
 }
 
 fn state_message<'a>(topic: &'a str, partition: u32, record: &'a StateRecord) -> BaseRecord<'a, [u8], [u8]> {
@@ -104,7 +113,7 @@ fn send<'a>(producer: &BaseProducer<Context>, make: impl Fn() -> BaseRecord<'a, 
     loop {
         match producer.send(make()) {
             Ok(()) => return Ok(()),
-            Err((Native::MessageProduction(Code::QueueFull), _)) => producer.poll(Duration::from_millis(1)),
+            Err((Native::MessageProduction(Code::QueueFull), _)) => serve(producer),
             Err((error, _)) => return Err(error),
         }
     }
