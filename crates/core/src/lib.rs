@@ -9,6 +9,7 @@ mod backoff;
 mod error;
 pub mod metric_names;
 pub mod names;
+mod nearest;
 mod partition;
 mod record;
 
@@ -22,6 +23,7 @@ pub use anomaly::{Anomaly, AnomalyId, DetectorVerdict, Expected, Severity};
 pub use backoff::Backoff;
 pub use error::{Classify, ErrorClass};
 pub use matrix::Matrix;
+pub use nearest::nearest;
 pub use partition::{murmur2, partition_of};
 pub use record::{Headers, NewRecord, Record, RecordBatch, TimestampMs};
 pub use use_case::UseCase;

@@ -9,7 +9,7 @@ use pulse_core::use_case::DetectorSettings;
 use serde::Serialize;
 
 use crate::error::{LoadFault, UseCaseError};
-use crate::use_case_dir::{CONFIG, Examined, SAMPLE, UseCaseDir};
+use crate::use_case_dir::{CONFIG, Examined, Places, SAMPLE, UseCaseDir};
 
 pub use outline::{ColumnOutline, FeatureOutline, Outline, SampleOutline};
 
@@ -20,11 +20,28 @@ pub struct Report {
     pub name: String,
     /// Everything that is wrong, in the order of files and lines.
     pub faults: Vec<LoadFault>,
+    /// What is not wrong, but good to know.
+    pub notes: Vec<LoadFault>,
     /// What it is, as far as it can be read.
     pub outline: Option<Outline>,
     /// The use case, where nothing is wrong with it.
     #[serde(skip)]
     pub dir: Option<UseCaseDir>,
+    #[serde(skip)]
+    places: Places,
+}
+
+impl Report {
+    fn of(name: &str) -> Self {
+        let name = name.to_owned();
+        Self { name, faults: Vec::new(), notes: Vec::new(), outline: None, dir: None, places: Places::default() }
+    }
+
+    /// What is to be said of the key at `path` of `config.yaml`, such as `simulator.anomalies[2]`, with its line.
+    #[must_use]
+    pub fn locate(&self, path: &str, message: impl Into<String>) -> LoadFault {
+        self.places.locate(path, message.into())
+    }
 }
 
 /// Checks the use case `name` in the folder `usecases`: its files, and whether the sample obeys its schema and rules.
@@ -32,33 +49,32 @@ pub struct Report {
 pub fn check(usecases: &Path, name: &str) -> Report {
     let examined = match UseCaseDir::examine(usecases, name) {
         Ok(examined) => examined,
-        Err(error) => {
-            return Report { name: name.to_owned(), faults: vec![unreadable(&error)], outline: None, dir: None };
-        }
+        Err(error) => return Report { faults: vec![unreadable(&error)], ..Report::of(name) },
     };
-    let Examined { dir, mut faults, inferred, .. } = examined;
-    let Some(dir) = dir else { return Report { name: name.to_owned(), faults, outline: None, dir: None } };
+    let Examined { dir, mut faults, inferred, places, .. } = examined;
+    let Some(dir) = dir else { return Report { faults, places, ..Report::of(name) } };
     let is_sound = faults.is_empty();
-    faults.extend(untrained(&dir));
+    faults.extend(untrained(&dir, &places));
     faults.extend(sample_faults::strays(&inferred));
     let (sample, found) = sample_faults::find(&dir, is_sound);
     faults.extend(found);
-    let outline = outline::of(&dir, &inferred, sample.as_ref());
+    let outline = Some(outline::of(&dir, &inferred, sample.as_ref()));
     let dir = Some(dir).filter(|_| faults.is_empty());
-    Report { name: name.to_owned(), faults, outline: Some(outline), dir }
+    Report { faults, outline, dir, places, ..Report::of(name) }
 }
 
 /// The fault of a use case that would find nothing: its forest decides alone, and there is nothing to train it on.
-fn untrained(dir: &UseCaseDir) -> Option<LoadFault> {
+fn untrained(dir: &UseCaseDir, places: &Places) -> Option<LoadFault> {
     let DetectorSettings { forest, rolling } = &dir.use_case.detectors;
     let forest_decides = forest.as_ref().is_some_and(|forest| forest.decides);
     let rolling_decides = rolling.as_ref().is_some_and(|rolling| rolling.decides);
-    (forest_decides && !rolling_decides && !dir.path.join(SAMPLE).is_file()).then(|| LoadFault {
-        file: CONFIG,
-        line: None,
-        path: "detectors.isolation_forest".to_owned(),
-        message: format!("decides alone and has nothing to be trained on, so nothing would be found: add {SAMPLE}, or let rolling_zscore decide"),
-    })
+    let message = || {
+        format!(
+            "decides alone and has nothing to be trained on, so nothing would be found: add {SAMPLE}, or let rolling_zscore decide"
+        )
+    };
+    (forest_decides && !rolling_decides && !dir.path.join(SAMPLE).is_file())
+        .then(|| places.locate("detectors.isolation_forest", message()))
 }
 
 /// The fault of a folder that cannot be read at all.

@@ -5,7 +5,7 @@ mod payload;
 mod visitor;
 
 pub(crate) use fields::{FieldTree, PathClash};
-pub(crate) use payload::quote_at;
+pub(crate) use payload::{digits_at, quote_at};
 
 use pulse_core::use_case::PayloadLimits;
 
@@ -39,6 +39,8 @@ pub(crate) enum Slot {
     Float(f64),
     /// A whole number.
     Integer(i64),
+    /// A whole number that takes 64 bits without a sign.
+    Unsigned(u64),
     /// `true` or `false`.
     Boolean(bool),
     /// Text.
@@ -54,7 +56,7 @@ impl Slot {
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Missing => "nothing",
-            Self::Float(_) | Self::Integer(_) => "a number",
+            Self::Float(_) | Self::Integer(_) | Self::Unsigned(_) => "a number",
             Self::Boolean(_) => "a boolean",
             Self::Text(_) => "a string",
             Self::Other(what) | Self::Outside(what) => what,

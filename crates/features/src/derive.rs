@@ -113,12 +113,17 @@ impl Clone for Deriver {
     }
 }
 
+/// The value as a program sees it.
 fn to_value(slot: Slot, kind: FeatureType, slots: &Slots, payload: &str) -> Option<Value> {
+    /// What 64 bits with a sign no longer hold.
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     match slot {
         Slot::Missing | Slot::Other(_) | Slot::Outside(_) => None,
-        #[expect(clippy::cast_possible_truncation, reason = "validated to be whole and within 64 bits")]
-        Slot::Float(value) if kind == FeatureType::Integer => Some(Value::Integer(value as i64)),
+        #[expect(clippy::cast_possible_truncation, reason = "validated to be whole, and less than 2^63")]
+        Slot::Float(value) if kind == FeatureType::Integer && value < LIMIT => Some(Value::Integer(value as i64)),
         Slot::Float(value) => NotNan::new(value).ok().map(Value::Float),
+        #[expect(clippy::cast_precision_loss, reason = "the program's integers have a sign, so it becomes a float")]
+        Slot::Unsigned(value) => NotNan::new(value as f64).ok().map(Value::Float),
         Slot::Integer(value) if kind == FeatureType::Integer => Some(Value::Integer(value)),
         #[expect(clippy::cast_precision_loss, reason = "declared as a number, so 64-bit floating point it is")]
         Slot::Integer(value) => NotNan::new(value as f64).ok().map(Value::Float),

@@ -142,7 +142,8 @@ impl Featurizer {
             }
         };
         let (mut entity, mut event_time) = (None, None);
-        role(shared.entity, &mut |slot| check::entity(slot, slots, text).map(|found| entity = Some(found)));
+        let path = shared.entity.map_or("", |place| shared.tree.path(place));
+        role(shared.entity, &mut |slot| check::entity(slot, slots, text, path).map(|found| entity = Some(found)));
         role(shared.time, &mut |slot| check::time(slot, slots, text).map(|found| event_time = Some(found)));
         if faults.is_empty()
             && let Some(deriver) = deriver

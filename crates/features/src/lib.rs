@@ -15,7 +15,6 @@ mod error;
 mod fault;
 mod featurizer;
 mod instant;
-mod nearest;
 mod rule;
 mod sample;
 mod use_case_dir;

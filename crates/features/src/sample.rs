@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::error::SampleError;
 use read::Rows;
-pub(crate) use read::{CellKind, ColumnKind, column_kinds};
+pub(crate) use read::{CellKind, ColumnKind, SampleFaults, column_kinds};
 
 /// One event of the sample.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,14 +31,14 @@ pub struct Sample {
 
 impl Sample {
     pub(crate) fn read(path: &Path, use_case: &UseCase) -> Result<Self, SampleError> {
-        Self::read_all(path, use_case, 1).map_err(|faults| read::first(path, faults))
+        Self::read_all(path, use_case, 1).map_err(|faults| faults.into_first(path))
     }
 
-    /// The sample, or its first faults, at most `limit`.
-    pub(crate) fn read_all(path: &Path, use_case: &UseCase, limit: usize) -> Result<Self, Vec<SampleError>> {
+    /// The sample, or its faults, of which the first ones, at most `limit`, are told.
+    pub(crate) fn read_all(path: &Path, use_case: &UseCase, limit: usize) -> Result<Self, SampleFaults> {
         let Rows { rows, lines, hash } = read::rows(path, use_case, limit)?;
         if rows.len() < 2 {
-            return Err(vec![SampleError::TooShort { path: path.to_owned(), rows: rows.len() }]);
+            return Err(vec![SampleError::TooShort { path: path.to_owned(), rows: rows.len() }].into());
         }
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let training = (rows.len() as f64 * use_case.simulator.train_fraction).round() as usize;

@@ -17,7 +17,7 @@ use crate::error::{SampleError, UseCaseError};
 use crate::rule::Rule;
 use crate::sample::Sample;
 
-pub(crate) use examine::Examined;
+pub(crate) use examine::{Examined, Places};
 
 /// Name of the configuration file.
 pub(crate) const CONFIG: &str = "config.yaml";

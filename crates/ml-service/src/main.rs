@@ -33,9 +33,14 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Trains the model. Where there can be none, the service says so to whoever asks, which is all that is wanted of it.
+/// Trains the model. Where there can be none, the service says so to whoever asks, which is all that is wanted of it. A stop
+/// overtakes it: nothing is lost, as the next start trains anew.
 async fn train(dir: Arc<UseCaseDir>, slot: ModelSlot, health: Health, stop: CancellationToken) -> anyhow::Result<()> {
-    let trained = tokio::task::spawn_blocking(move || train_from_sample(&dir, &slot)).await;
+    let training = tokio::task::spawn_blocking(move || train_from_sample(&dir, &slot));
+    let trained = tokio::select! {
+        trained = training => trained,
+        () = stop.cancelled() => return Ok(()),
+    };
     if let Err(error) = trained.context("training panicked")? {
         tracing::warn!(reason = chain(&error), "there is no model: /predict answers 503");
     }

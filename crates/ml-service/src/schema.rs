@@ -41,7 +41,7 @@ pub(crate) fn event_schema(use_case: &UseCase, example: Option<Map<String, Value
             use_case,
             field,
             &given,
-            json!({"type": ["string", "integer", "null"], "description": description}),
+            json!({"type": ["string", "number", "null"], "description": description}),
         );
     }
     root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
@@ -116,7 +116,7 @@ fn constant(constant: &Constant) -> Value {
     }
 }
 
-/// Adds the field of a role, unless it is a feature too.
+/// Adds the field of a role. Where it is a feature too, it must be what both say.
 fn add_role(
     root: &mut Map<String, Value>,
     use_case: &UseCase,
@@ -124,10 +124,14 @@ fn add_role(
     example: &Map<String, Value>,
     mut schema: Value,
 ) {
-    if use_case.features.iter().any(|feature| feature.name == field) {
+    let example = value_at(example, field);
+    if let Some(feature) = use_case.features.iter().find(|feature| feature.name == field) {
+        let mut both = feature_schema(feature, example);
+        both["allOf"] = json!([schema]);
+        insert(root, field, both, feature.required);
         return;
     }
-    if let Some(example) = value_at(example, field) {
+    if let Some(example) = example {
         schema["examples"] = json!([example]);
     }
     insert(root, field, schema, false);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pulse_core::UseCase;
-use pulse_features::{Featurizer, Sample, UseCaseDir, UseCaseError};
+use pulse_features::{Featurizer, Need, Sample, UseCaseDir, UseCaseError};
 use pulse_scoring::Model;
 use pulse_scoring::oip::Absence;
 use serde_json::{Map, Value};
@@ -27,15 +27,22 @@ struct Inner {
 
 impl ServedUseCase {
     /// The use case in `dir`, with the model in `slot`. Examples come from `sample`; without one they are made up from the
-    /// limits of the features, as far as that goes.
+    /// limits of the features, as far as that gives an event that is accepted.
     ///
     /// # Errors
     /// When the use case cannot be used.
     pub fn new(dir: &UseCaseDir, sample: Option<&Sample>, slot: ModelSlot) -> Result<Self, UseCaseError> {
+        let featurizer = Featurizer::new(dir)?;
+        let is_accepted = |event: &Map<String, Value>| {
+            let event = Value::Object(event.clone()).to_string();
+            featurizer.clone().decode(event.as_bytes(), Need::Features, &mut Vec::new()).is_ok()
+        };
         let example = sample.and_then(usual_event).or_else(|| schema::made_up_event(&dir.use_case));
+        // An example that would be refused is worse than none.
+        let example = example.filter(is_accepted);
         Ok(Self(Arc::new(Inner {
             use_case: dir.use_case.clone(),
-            featurizers: Featurizers::new(Featurizer::new(dir)?),
+            featurizers: Featurizers::new(featurizer),
             slot,
             schema: schema::event_schema(&dir.use_case, example),
         })))

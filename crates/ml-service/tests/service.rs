@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "whatever fails here fails a test, as it should")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Lines};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -23,20 +24,34 @@ fn command(usecases: &Path, use_case: &str) -> Command {
 
 struct Running {
     child: Child,
-    lines: Lines<BufReader<ChildStderr>>,
+    lines: Receiver<String>,
 }
 
 impl Running {
     fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (said, lines) = mpsc::channel();
+        // On a thread of its own, as a read has no deadline. It goes on to read when nobody listens, or the child would wait.
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                drop(said.send(line));
+            }
+        });
         Self { child, lines }
     }
 
     /// Its next line in the log with this message.
     fn line(&mut self, message: &str) -> Value {
-        let mut lines = self.lines.by_ref().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-        lines.find(|line| line["message"] == message).unwrap_or_else(|| panic!("it ended without {message:?}"))
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left).unwrap_or_else(|error| panic!("no {message:?}: {error}"));
+            let line: Value = serde_json::from_str(&line).unwrap();
+            if line["message"] == message {
+                return line;
+            }
+        }
     }
 
     fn base(&mut self) -> String {
@@ -46,7 +61,14 @@ impl Running {
     fn stop(mut self) -> ExitStatus {
         let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
-        self.child.wait().unwrap()
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -97,6 +119,28 @@ fn without_a_sample_it_is_ready_and_says_that_there_is_no_model() {
     assert!(reason.contains("sample.csv"), "{reason}");
     wait_until_ready(&base);
     assert!(service.stop().success());
+}
+
+#[test]
+fn a_stop_overtakes_training() {
+    /// A stop takes far less, and the forest below far longer.
+    const SOON: Duration = Duration::from_secs(10);
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("vast")).unwrap();
+    let config = "name: vast\nfeatures: [a, b]\ndetectors:\n  isolation_forest: { trees: 10000, sample_size: 8000 }\n";
+    fs::write(folder.path().join("vast/config.yaml"), config).unwrap();
+    let rows: String = (0..20_000).map(|i| format!("{},{}\n", i * 7919 % 10_007, i * 104_729 % 10_009)).collect();
+    fs::write(folder.path().join("vast/sample.csv"), format!("a,b\n{rows}")).unwrap();
+    let mut service = Running::start(command(folder.path(), "vast"));
+    let base = service.base();
+    let began = Instant::now();
+    while !get(&format!("{base}/ready")).1.to_string().contains("training the model") {
+        assert!(began.elapsed() < PATIENCE, "it does not train");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let began = Instant::now();
+    assert!(service.stop().success());
+    assert!(began.elapsed() < SOON, "the stop took {:?}", began.elapsed());
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! What a person can set: built-in defaults, overridden by a file, by the environment, and by the command line.
 
 mod fault;
-mod nearest;
 mod raw;
 mod secret;
 mod secret_file;
+mod stray;
 
 mod kafka;
 mod postgres;

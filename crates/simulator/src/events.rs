@@ -121,6 +121,14 @@ impl Events {
         &self.use_case
     }
 
+    /// The largest share of all events that can be anomalies.
+    pub(crate) fn highest_rate(&self) -> f64 {
+        match &self.source {
+            Source::Sample(sample) if self.kinds().next().is_some() => sample.eligible_share(),
+            _ => 1.0,
+        }
+    }
+
     /// Whether the events have times of their own.
     pub(crate) fn has_times(&self) -> bool {
         match &self.source {

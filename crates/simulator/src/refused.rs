@@ -24,11 +24,20 @@ pub struct Refused {
     pub fault: Fault,
 }
 
-/// The first simulated event, of every kind, with each fault that the use case in `dir` finds in them.
+/// What simulated events are to their own use case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// The first event, of every kind, with each fault that the use case finds in them.
+    pub refused: Vec<Refused>,
+    /// The largest share of all events that can be anomalies. The simulator refuses to start where more are asked for.
+    pub highest_rate: f64,
+}
+
+/// Makes events of the use case in `dir`, and looks at them as the use case does.
 ///
 /// # Errors
 /// When the sample has a fault, or the use case cannot be run.
-pub fn refused(dir: &UseCaseDir, seed: u64) -> Result<Vec<Refused>, SimulatorError> {
+pub fn try_out(dir: &UseCaseDir, seed: u64) -> Result<Trial, SimulatorError> {
     let events = match Events::new(dir, ANOMALY_RATE, seed) {
         Err(SimulatorError::AnomalyRate { share, .. }) => Events::new(dir, share, seed)?,
         made => made?,
@@ -46,7 +55,7 @@ pub fn refused(dir: &UseCaseDir, seed: u64) -> Result<Vec<Refused>, SimulatorErr
             }
         }
     }
-    Ok(refused)
+    Ok(Trial { refused, highest_rate: events.highest_rate() })
 }
 
 /// Any time will do.

@@ -241,11 +241,13 @@ fn check_topic(topic: &str, faults: &mut Faults) {
     let is_name = (1..=LONGEST).contains(&topic.len())
         && !matches!(topic, "." | "..")
         && topic.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
-    let is_ours = topic == TOPIC_ANOMALIES || topic == dead_letter_topic(TOPIC_ANOMALIES) || topic.starts_with("__");
+    // The dead letters of another topic are for whoever wants to try them again.
+    let is_state = topic.strip_prefix("pulse.").is_some_and(|rest| rest.ends_with(".state"));
+    let is_ours = topic == TOPIC_ANOMALIES || topic == dead_letter_topic(TOPIC_ANOMALIES) || is_state;
     if !is_name {
         let message = format!("{topic:?} is no topic name: 1 to {LONGEST} of letters, digits, `.`, `_` and `-`");
         faults.add("kafka.topic", message);
-    } else if is_ours {
+    } else if is_ours || topic.starts_with("__") {
         faults.add("kafka.topic", format!("{topic:?} is written by Stream Pulse or Kafka itself: read another one"));
     }
 }

@@ -6,7 +6,7 @@ use super::SAMPLE;
 use crate::error::{LoadFault, SampleError};
 use crate::fault::Fault;
 use crate::featurizer::{Featurizer, Need};
-use crate::sample::{CellKind, ColumnKind, Sample};
+use crate::sample::{CellKind, ColumnKind, Sample, SampleFaults};
 use crate::use_case_dir::UseCaseDir;
 
 /// As many faults show what is wrong; the rest is counted.
@@ -19,9 +19,13 @@ pub(super) fn find(dir: &UseCaseDir, is_sound: bool) -> (Option<Sample>, Vec<Loa
         return (None, Vec::new());
     }
     match Sample::read_all(&path, &dir.use_case, MAX_FAULTS) {
-        Err(errors) => {
-            let mut faults: Vec<LoadFault> = errors.iter().map(unreadable).collect();
+        Err(SampleFaults { first, more, .. }) => {
+            let mut faults: Vec<LoadFault> = first.iter().map(unreadable).collect();
             faults.sort_by_key(|fault| fault.line);
+            if more > 0 {
+                let message = format!("and {more} more cells or rows that cannot be read");
+                faults.push(LoadFault { file: SAMPLE, line: None, path: String::new(), message });
+            }
             (None, faults)
         }
         Ok(sample) => {

@@ -90,6 +90,9 @@ fn every_bad_cell_and_every_refused_row_is_named() {
             "sample.csv:5: at: \"800\" is earlier than the row before: sort the file by time",
         ]
     );
+    let rows: String = (0..50).map(|i| format!("{i},a,x,true,2\n")).collect();
+    let found = faults(&[(CONFIG, SOUND), (SAMPLE, &format!("at,zone,fare,paid,trip.miles\n{rows}1,2\n"))]);
+    assert_eq!((found.len(), found[20].as_str()), (21, "sample.csv: and 31 more cells or rows that cannot be read"));
     let rows: String = (0..30).map(|i| format!("{i},a,{},true,2\n", if i % 2 == 0 { -1 } else { 1 })).collect();
     let found = faults(&[(CONFIG, SOUND), (SAMPLE, &format!("at,zone,fare,paid,trip.miles\n{rows}"))]);
     assert_eq!(found.len(), 21);
@@ -113,8 +116,13 @@ fn what_cannot_be_read_is_a_fault() {
     assert_eq!(faults(&[(CONFIG, "- a\n")]), ["config.yaml:1: must be keys and values, not a list"]);
     assert!(faults(&[(CONFIG, SOUND), (SAMPLE, "at,zone\n")])[0].contains("has no column \"fare\""));
     assert!(faults(&[(CONFIG, SOUND), (SAMPLE, "at,zone,zone\n")])[0].contains("two columns are called"));
+    let values = SOUND.replace("{ name: fare, minimum: 0 }", "fare, { name: code, enum: [A1, b], pattern: '^[A-Z]' }");
+    assert_eq!(
+        faults(&[(CONFIG, &values)]),
+        ["config.yaml:4: features[1]: \"b\" must match \"^[A-Z]\", says its schema: mend the one or the other"]
+    );
     let alone = format!("{SOUND}detectors: {{ isolation_forest: {{}} }}\n");
-    assert!(faults(&[(CONFIG, &alone)])[0].contains("has nothing to be trained on"));
+    assert!(faults(&[(CONFIG, &alone)])[0].starts_with("config.yaml:7: detectors.isolation_forest: decides alone"));
     assert!(faults(&[(CONFIG, &alone.replace("paid,", "")), (SAMPLE, SAMPLE_CSV)]).is_empty());
     let clash = SOUND.replace("paid,", "trip_miles,");
     assert!(faults(&[(CONFIG, &clash)])[0].contains("would share the metric trips_trip_miles"));

@@ -2,8 +2,11 @@
 
 mod escapes;
 
+use std::collections::HashMap;
+
 use pulse_core::use_case::PayloadLimits;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::fault::Fault;
 
@@ -93,6 +96,18 @@ pub(super) fn too_large(path: &str) -> Fault {
     Fault::field(path, String::new(), "is too large for a 64-bit number: send one below 1.8e308")
 }
 
+/// The whole number at the dotted `path` as it is written; none where something else is written there.
+pub(crate) fn digits_at(payload: &str, path: &str) -> Option<String> {
+    let mut text = payload;
+    for key in path.split('.') {
+        // Of a key that comes twice, the last one counts, as everywhere.
+        let object: HashMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+        text = object.get(key)?.get();
+    }
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.to_owned())
+}
+
 /// The value at the dotted `path`, quoted for a fault. Only for events that have one: it parses the payload anew.
 pub(crate) fn quote_at(payload: &str, path: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(payload) else { return String::new() };
@@ -117,6 +132,14 @@ mod tests {
         assert!(!is_too_deep(format!("{{\"a\":\"\\\"{}\"}}", nested(40)).as_bytes(), 32));
         assert!(!is_too_deep(format!("[{}]", "[],".repeat(100)).as_bytes(), 32));
         assert_eq!(opening_brackets(&b"{[;}]".repeat(300)), 600);
+    }
+
+    #[test]
+    fn digits_are_those_that_were_written() {
+        let event = r#"{"\u0061":1,"a":{"b":18446744073709551616,"c":1e30,"d":-99999999999999999999}}"#;
+        assert_eq!(digits_at(event, "a.b").as_deref(), Some("18446744073709551616"));
+        assert_eq!(digits_at(event, "a.d").as_deref(), Some("-99999999999999999999"));
+        assert_eq!((digits_at(event, "a.c"), digits_at(event, "a"), digits_at(event, "a.b.c")), (None, None, None));
     }
 
     #[test]

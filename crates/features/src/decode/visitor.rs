@@ -171,8 +171,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Slot, E> {
-        #[expect(clippy::cast_precision_loss, reason = "a number this large is taken as floating point")]
-        Ok(i64::try_from(value).map_or(Slot::Float(value as f64), Slot::Integer))
+        Ok(i64::try_from(value).map_or(Slot::Unsigned(value), Slot::Integer))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Slot, E> {

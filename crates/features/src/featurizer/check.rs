@@ -1,13 +1,12 @@
 //! What a single value must be.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
 use pulse_core::TimestampMs;
-use pulse_core::use_case::{Constant, Feature, FeatureType, TextLimits};
+use pulse_core::use_case::{Constant, Feature, FeatureType};
 use regex::Regex;
 
-use crate::decode::{Slot, Slots, Text};
+use crate::decode::{Slot, Slots, Text, digits_at};
 use crate::instant;
 
 /// The number that stands for a feature's value: `NaN` where it is missing or text. The error is a fault's message.
@@ -23,12 +22,15 @@ pub(super) fn number(feature: &Feature, slot: Slot) -> Result<f64, String> {
         }
         #[expect(clippy::cast_precision_loss, reason = "columns are 64-bit floating point")]
         (T::Number | T::Integer, Slot::Integer(value)) => within(feature, value as f64),
+        #[expect(clippy::cast_precision_loss, reason = "columns are 64-bit floating point")]
+        (T::Number | T::Integer, Slot::Unsigned(value)) => within(feature, value as f64),
         (T::Number, Slot::Float(value)) => within(feature, value),
         (T::Integer, Slot::Float(value)) => {
-            const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+            /// Of 64 bits with a sign, and of 64 bits without one.
+            const LIMITS: [f64; 2] = [-9_223_372_036_854_775_808.0, 18_446_744_073_709_551_616.0];
             if value.fract() != 0.0 {
                 Err("must be a whole number".to_owned())
-            } else if !(-LIMIT..LIMIT).contains(&value) {
+            } else if !(LIMITS[0]..LIMITS[1]).contains(&value) {
                 Err("must fit in 64 bits".to_owned())
             } else {
                 within(feature, value)
@@ -64,29 +66,25 @@ fn one_of(feature: &Feature, is_value: impl Fn(&Constant) -> bool) -> Result<(),
 
 /// Whether `text` is one that a feature of texts may have.
 pub(super) fn text(feature: &Feature, pattern: Option<&Regex>, text: &str) -> Result<(), String> {
-    let TextLimits { min_length, max_length, .. } = &feature.text;
-    if min_length.is_some() || max_length.is_some() {
-        let count = text.chars().count();
-        let is_beyond = |limit: u32, order| usize::try_from(limit).is_ok_and(|limit| count.cmp(&limit) == order);
-        if let Some(limit) = min_length.filter(|&limit| is_beyond(limit, Ordering::Less)) {
-            return Err(format!("must have at least {limit} characters"));
-        }
-        if let Some(limit) = max_length.filter(|&limit| is_beyond(limit, Ordering::Greater)) {
-            return Err(format!("must have at most {limit} characters"));
-        }
-    }
+    feature.text.check_length(text)?;
     if let Some(pattern) = pattern.filter(|pattern| !pattern.is_match(text)) {
         return Err(format!("must match {:?}", pattern.as_str()));
     }
     one_of(feature, |allowed| matches!(allowed, Constant::Text(known) if known == text))
 }
 
-/// The entity as text; a number as JSON writes it.
-pub(super) fn entity<'p>(slot: Slot, slots: &Slots, payload: &'p str) -> Result<Cow<'p, str>, String> {
+/// The entity, which stands at `path`, as text; a number as JSON writes it, a whole one with all its digits.
+pub(super) fn entity<'p>(slot: Slot, slots: &Slots, payload: &'p str, path: &str) -> Result<Cow<'p, str>, String> {
+    /// Whole numbers from here on may have come as floating point, which confuses neighbours.
+    const BEYOND_INTEGERS: f64 = 9_223_372_036_854_775_808.0;
     let entity = match slot {
         Slot::Text(Text::Payload { start, end }) => Cow::Borrowed(payload.get(start..end).unwrap_or_default()),
         Slot::Text(place) => Cow::Owned(slots.text(place, payload).to_owned()),
         Slot::Integer(value) => Cow::Owned(value.to_string()),
+        Slot::Unsigned(value) => Cow::Owned(value.to_string()),
+        Slot::Float(value) if value.abs() >= BEYOND_INTEGERS => {
+            Cow::Owned(digits_at(payload, path).unwrap_or_else(|| serde_json::Value::from(value).to_string()))
+        }
         Slot::Float(value) => Cow::Owned(serde_json::Value::from(value).to_string()),
         Slot::Missing => return Err("is required: send the entity as a string or a number".to_owned()),
         Slot::Outside(what) => return Err(outside(what)),
@@ -130,6 +128,7 @@ pub(super) fn time(slot: Slot, slots: &Slots, payload: &str) -> Result<Timestamp
     let found = match slot {
         Slot::Text(place) => instant::parse_rfc3339(slots.text(place, payload)).filter(|ms| instant::is_storable(*ms)),
         Slot::Integer(value) => instant::from_epoch_ms(value as f64),
+        Slot::Unsigned(value) => instant::from_epoch_ms(value as f64),
         Slot::Float(value) => instant::from_epoch_ms(value),
         Slot::Missing => return Err(format!("is required: send {FORMS}")),
         Slot::Outside(what) => return Err(outside(what)),

@@ -84,6 +84,23 @@ fn of_a_key_that_comes_twice_the_last_one_counts() {
 }
 
 #[test]
+fn large_numbers_name_entities_with_all_their_digits() {
+    let largest = u64::MAX.to_string();
+    for digits in ["9223372036854775808", &largest, "18446744073709551616", "-9223372036854775809"] {
+        let (row, entity, _) = decode(&format!(r#"{{"at":1,"distance":1,"zone":{{"name":{digits}}}}}"#)).unwrap();
+        assert_eq!((entity.as_deref(), row[0]), (Some(digits), 1.0));
+    }
+    let (row, entity, _) =
+        decode(&format!(r#"{{"at":1,"distance":1,"zone":{{"name":1.5e19,"stops":{largest}}}}}"#)).unwrap();
+    assert_eq!((entity.as_deref(), row[2]), (Some("1.5e+19"), 18_446_744_073_709_551_615.0));
+    let mut doubling = load(Some(".double = (.zone.stops * 2) ?? 0"));
+    let mut row = Vec::new();
+    let event = format!(r#"{{"distance":1,"zone":{{"stops":{largest}}}}}"#);
+    doubling.decode(event.as_bytes(), Need::Features, &mut row).unwrap();
+    assert_eq!(row.last(), Some(&(2.0 * 18_446_744_073_709_551_615.0)));
+}
+
+#[test]
 fn every_fault_comes_at_once() {
     let found = decode(r#"{"tip":-5,"zone":{"stops":1.5,"name":""},"paid":1,"note":[],"at":"noon"}"#).unwrap_err();
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
@@ -115,7 +132,7 @@ fn single_values_are_checked() {
         ("at", json!(null), "is required"),
         ("zone", json!({"name": "x".repeat(257)}), "has 257 bytes"),
         ("zone", json!({"name": false}), "must be a string or a number, not a boolean"),
-        ("zone", json!({"name": "a", "stops": 1e19}), "must fit in 64 bits"),
+        ("zone", json!({"name": "a", "stops": 1e20}), "must fit in 64 bits"),
     ] {
         let found = faults(|event| drop(event.insert(field.to_owned(), value.clone())));
         assert!(found.len() == 1 && found[0].contains(message), "{field} {value}: {found:?}");

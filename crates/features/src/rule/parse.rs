@@ -1,9 +1,10 @@
 //! From the words of a rule to its calculation.
 
+use pulse_core::nearest;
+
 use super::token::{self, Token};
 use super::{Comparison, Op, RuleFault};
 use crate::column::Column;
-use crate::nearest::nearest;
 
 /// The longest rule, in characters.
 const MAX_CHARS: usize = 1000;

@@ -61,13 +61,44 @@ pub(crate) struct ColumnKind {
 /// The columns of the file and what their cells can be read as.
 pub(crate) fn column_kinds(path: &Path) -> Result<Vec<ColumnKind>, SampleError> {
     // Rows that are none are told when the sample is read; the others say enough about types.
-    let table = Table::read(path, &load(path)?, usize::MAX).map_err(|faults| first(path, faults))?;
+    let table = Table::read(path, &load(path)?, 1).map_err(|faults| SampleFaults::from(faults).into_first(path))?;
     let kind = |(i, name)| ColumnKind { name, kind: kind_of(i, &table.records), stray: stray(i, &table.records) };
     Ok(table.names.into_iter().enumerate().map(kind).collect())
 }
 
-/// All rows, or the first faults, at most `limit`.
-pub(super) fn rows(path: &Path, use_case: &UseCase, limit: usize) -> Result<Rows, Vec<SampleError>> {
+/// What is wrong with a sample.
+#[derive(Debug)]
+pub(crate) struct SampleFaults {
+    /// The first faults.
+    pub(crate) first: Vec<SampleError>,
+    /// How many there are besides.
+    pub(crate) more: usize,
+    limit: usize,
+}
+
+impl SampleFaults {
+    fn none(limit: usize) -> Self {
+        Self { first: Vec::new(), more: 0, limit }
+    }
+
+    fn add(&mut self, fault: SampleError) {
+        if self.first.len() < self.limit { self.first.push(fault) } else { self.more += 1 }
+    }
+
+    /// The first one, for those who want no more.
+    pub(super) fn into_first(self, path: &Path) -> SampleError {
+        self.first.into_iter().next().unwrap_or_else(|| SampleError::TooShort { path: path.to_owned(), rows: 0 })
+    }
+}
+
+impl From<Vec<SampleError>> for SampleFaults {
+    fn from(first: Vec<SampleError>) -> Self {
+        Self { limit: first.len(), first, more: 0 }
+    }
+}
+
+/// All rows, or the faults, of which the first ones, at most `limit`, are told.
+pub(super) fn rows(path: &Path, use_case: &UseCase, limit: usize) -> Result<Rows, SampleFaults> {
     let bytes = load(path).map_err(|error| vec![error])?;
     let table = Table::read(path, &bytes, limit)?;
     let columns = columns(path, &table, use_case)?;
@@ -77,24 +108,15 @@ pub(super) fn rows(path: &Path, use_case: &UseCase, limit: usize) -> Result<Rows
         let line = record.position().map_or(0, csv::Position::line);
         rows.rows.push(reader.row(record, line));
         rows.lines.push(line);
-        if reader.faults.len() >= limit {
-            break;
-        }
     }
-    reader.faults.truncate(limit);
-    if reader.faults.is_empty() { Ok(rows) } else { Err(reader.faults) }
-}
-
-/// The first of `faults`, for those who want no more.
-pub(super) fn first(path: &Path, faults: Vec<SampleError>) -> SampleError {
-    faults.into_iter().next().unwrap_or_else(|| SampleError::TooShort { path: path.to_owned(), rows: 0 })
+    if reader.faults.first.is_empty() { Ok(rows) } else { Err(reader.faults) }
 }
 
 struct RowReader<'a> {
     path: &'a Path,
     columns: Vec<Column>,
     last_time: i64,
-    faults: Vec<SampleError>,
+    faults: SampleFaults,
 }
 
 impl RowReader<'_> {
@@ -123,7 +145,7 @@ impl RowReader<'_> {
             });
             match checked {
                 Ok(value) => put(&mut row.event, &column.name, value),
-                Err(message) => self.faults.push(SampleError::Cell {
+                Err(message) => self.faults.add(SampleError::Cell {
                     path: self.path.to_owned(),
                     line,
                     column: column.name.clone(),
@@ -145,7 +167,7 @@ struct Table {
     names: Vec<String>,
     records: Vec<StringRecord>,
     /// Rows that are none.
-    faults: Vec<SampleError>,
+    faults: SampleFaults,
 }
 
 impl Table {
@@ -158,14 +180,11 @@ impl Table {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let (mut records, mut faults) = (Vec::new(), Vec::new());
+        let (mut records, mut faults) = (Vec::new(), SampleFaults::none(limit));
         for record in reader.into_records() {
             match record {
                 Ok(record) => records.push(record),
-                Err(error) => faults.push(csv(error)),
-            }
-            if faults.len() >= limit {
-                break;
+                Err(error) => faults.add(csv(error)),
             }
         }
         Ok(Self { names, records, faults })

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pulse_core::metric_names;
+use pulse_core::nearest;
 use pulse_core::use_case::raw::RawUseCase;
-use pulse_core::use_case::{ConfigFault, Entity, Feature, UseCase};
+use pulse_core::use_case::{ConfigFault, Constant, Entity, Feature, UseCase};
 use regex::Regex;
 
 use super::yaml::Document;
@@ -14,7 +15,6 @@ use crate::column::Column;
 use crate::derive::{self, Derivation};
 use crate::error::{LoadFault, SampleError, UseCaseError};
 use crate::featurizer;
-use crate::nearest::nearest;
 use crate::rule::Rule;
 use crate::sample::{ColumnKind, column_kinds};
 
@@ -28,6 +28,20 @@ pub(crate) struct Examined {
     pub(crate) inferred: Vec<ColumnKind>,
     /// Why no types could come from the sample.
     pub(crate) sample_error: Option<SampleError>,
+    /// Where the keys of `config.yaml` stand.
+    pub(crate) places: Places,
+}
+
+/// Where the keys of `config.yaml` stand.
+#[derive(Debug, Default)]
+pub(crate) struct Places(Option<Document>);
+
+impl Places {
+    /// What is wrong at `path`, with its line.
+    pub(crate) fn locate(&self, path: &str, message: String) -> LoadFault {
+        let (path, line) = self.0.as_ref().map_or((path.to_owned(), None), |document| document.locate(path));
+        LoadFault { file: CONFIG, line, path, message }
+    }
 }
 
 pub(super) fn examine(usecases: &Path, name: &str) -> Result<Examined, UseCaseError> {
@@ -42,7 +56,8 @@ pub(super) fn examine(usecases: &Path, name: &str) -> Result<Examined, UseCaseEr
     let program = read_optional(&path.join(derive::FILE))?;
     let (document, raw, mut faults) = parse(&config);
     let (Some(document), Some(mut raw)) = (document, raw) else {
-        return Ok(Examined { dir: None, faults, inferred: Vec::new(), sample_error: None });
+        let places = Places::default();
+        return Ok(Examined { dir: None, faults, inferred: Vec::new(), sample_error: None, places });
     };
     let (inferred, sample_error) = infer_types(&mut raw, &path.join(SAMPLE));
     let (use_case, found) = UseCase::check(raw);
@@ -68,12 +83,13 @@ pub(super) fn examine(usecases: &Path, name: &str) -> Result<Examined, UseCaseEr
         rules = compile_rules(&use_case, &columns, &mut found);
         faults.extend(unusable);
     }
-    faults.extend(found.into_iter().map(|fault| locate(&document, fault)));
+    let places = Places(Some(document));
+    faults.extend(found.into_iter().map(|fault| places.locate(&fault.path, fault.message)));
     faults.sort_by_key(|fault| (fault.file, fault.line));
     let config_version = version(&config, program.as_deref());
     let compiled = Arc::new(Compiled { derivation, rules, patterns });
     let dir = UseCaseDir { path, use_case, config_version, program, compiled };
-    Ok(Examined { dir: Some(dir), faults, inferred, sample_error })
+    Ok(Examined { dir: Some(dir), faults, inferred, sample_error, places })
 }
 
 /// The tree of `config.yaml`, its shape, and what has another one.
@@ -104,11 +120,6 @@ fn infer_types(raw: &mut RawUseCase, sample: &Path) -> (Vec<ColumnKind>, Option<
     }
 }
 
-fn locate(document: &Document, fault: ConfigFault) -> LoadFault {
-    let (path, line) = document.locate(&fault.path);
-    LoadFault { file: CONFIG, line, path, message: fault.message }
-}
-
 /// Faults that only show beside the folder and the form of events.
 fn beyond_core(use_case: &UseCase, folder: &str) -> Vec<ConfigFault> {
     let mut faults = Vec::new();
@@ -124,11 +135,11 @@ fn beyond_core(use_case: &UseCase, folder: &str) -> Vec<ConfigFault> {
     faults
 }
 
-/// The compiled pattern of each feature.
+/// The compiled pattern of each feature, which its own values must match.
 fn patterns(features: &[Feature], faults: &mut Vec<ConfigFault>) -> Vec<Option<Regex>> {
     let mut compile = |(i, feature): (usize, &Feature)| {
         let pattern = feature.text.pattern.as_deref()?;
-        Regex::new(pattern)
+        let compiled = Regex::new(pattern)
             .inspect_err(|error| {
                 // The last line says what is wrong; those before it draw the pattern.
                 let text = error.to_string();
@@ -136,7 +147,14 @@ fn patterns(features: &[Feature], faults: &mut Vec<ConfigFault>) -> Vec<Option<R
                 let message = format!("{pattern:?} is no regular expression: {why}");
                 faults.push(ConfigFault { path: format!("features[{i}].pattern"), message });
             })
-            .ok()
+            .ok()?;
+        for value in feature.allowed.iter().flatten() {
+            if matches!(value, Constant::Text(text) if !compiled.is_match(text)) {
+                let message = format!("{value} must match {pattern:?}, says its schema: mend the one or the other");
+                faults.push(ConfigFault { path: format!("features[{i}]"), message });
+            }
+        }
+        Some(compiled)
     };
     features.iter().enumerate().map(&mut compile).collect()
 }

@@ -11,9 +11,27 @@ use super::constant;
 pub(crate) fn event(use_case: &UseCase) -> Option<Map<String, Value>> {
     let mut event = Map::new();
     for feature in &use_case.features {
-        set_at(&mut event, &feature.name, value(feature)?);
+        let is_time = use_case.timestamp.field.as_ref() == Some(&feature.name);
+        set_at(&mut event, &feature.name, if is_time { time(feature) } else { value(feature) }?);
     }
     use_case.rules.is_empty().then_some(event)
+}
+
+/// A time in the form of `feature`; none where its limits leave no room for it.
+fn time(feature: &Feature) -> Option<Value> {
+    const TEXT: &str = "2026-01-31T08:00:00Z";
+    const MILLISECONDS: f64 = 1_769_846_400_000.0;
+    match feature.kind {
+        _ if feature.allowed.is_some() => value(feature),
+        FeatureType::String => {
+            let fits = feature.text.pattern.is_none() && feature.text.check_length(TEXT).is_ok();
+            fits.then(|| json!(TEXT))
+        }
+        FeatureType::Number | FeatureType::Integer => {
+            feature.bounds.check(MILLISECONDS).is_ok().then(|| json!(MILLISECONDS as i64))
+        }
+        FeatureType::Boolean => None,
+    }
 }
 
 fn value(feature: &Feature) -> Option<Value> {

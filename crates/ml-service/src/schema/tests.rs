@@ -97,3 +97,23 @@ fn events_are_made_up_only_where_they_can_be_right() {
     let ruled = checked(json!({"name": "a", "features": ["x"], "rules": ["x > 5"]}));
     assert!(made_up_event(&ruled).is_none());
 }
+
+#[test]
+fn a_field_with_two_roles_is_what_both_say() {
+    let use_case = checked(json!({
+        "name": "a", "entity": {"field": "who"}, "timestamp": {"field": "at"},
+        "features": [{"name": "at", "type": "string", "description": "Begin."}, {"name": "who", "type": "string"}, "x"],
+    }));
+    let schema = event_schema(&use_case, made_up_event(&use_case));
+    let example = json!({"at": "2026-01-31T08:00:00Z", "who": "text", "x": 1.0});
+    assert_eq!(schema["examples"][0], example);
+    assert_eq!(schema["properties"]["at"]["description"], "Begin.");
+    assert_eq!(schema["required"], json!(["at", "who", "x"]));
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    assert!(validator.is_valid(&example));
+    for (field, value) in [("who", json!("")), ("who", json!("a\u{7}")), ("who", json!(7)), ("at", json!(7))] {
+        let mut event = example.clone();
+        event[field] = value;
+        assert!(!validator.is_valid(&event), "{event}");
+    }
+}

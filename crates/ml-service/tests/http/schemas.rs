@@ -9,7 +9,7 @@ use pulse_features::{Featurizer, Need, UseCaseDir, list_use_cases};
 use pulse_ml_service::{Limits, ModelSlot, ServedUseCase};
 use serde_json::{Value, json};
 
-use crate::fixture::{get, load, service};
+use crate::fixture::{get, load, post, service, trained};
 
 const CONFIG: &str = r#"
 name: nested
@@ -46,6 +46,52 @@ async fn events_of_the_shipped_use_cases_pass_their_schemas() {
             assert!(validator.is_valid(&event), "{name}: {event}");
         }
     }
+}
+
+/// A use case whose entity and time are features too, and one whose example cannot be made up.
+const ROLES: [(&str, &str); 4] = [
+    ("{ name: at, type: string }, { name: who, type: string, maxLength: 3 }", "2021-01-04T08:00:00Z,a,1"),
+    ("{ name: at, type: number, minimum: 0 }, { name: who, type: number }", "1000,7,1"),
+    ("{ name: at, type: integer }, { name: who, enum: [a, b] }", "1000,a,1"),
+    ("{ name: at, type: string, required: false }, { name: who, required: false }", "2021-01-04T08:00:00Z,7,1"),
+];
+
+#[tokio::test]
+async fn the_example_is_accepted() {
+    let mut cases = Vec::new();
+    let usecases = tempfile::tempdir().unwrap();
+    for (index, (features, row)) in ROLES.iter().enumerate() {
+        let name = format!("roles_{index}");
+        let folder = usecases.path().join(&name);
+        std::fs::create_dir(&folder).unwrap();
+        let config = format!(
+            "name: {name}\nentity: {{ field: who }}\ntimestamp: {{ field: at }}\nfeatures: [{features}, load]\n"
+        );
+        std::fs::write(folder.join("config.yaml"), config).unwrap();
+        std::fs::write(folder.join("sample.csv"), format!("at,who,load\n{row}\n{row}\n{row}\n")).unwrap();
+        cases.push(UseCaseDir::load(usecases.path(), &name).unwrap());
+    }
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../usecases");
+    cases.extend(list_use_cases(&shipped).iter().map(|name| load("../../usecases", name)));
+    let mut made_up = 0;
+    for dir in &cases {
+        let (name, sample) = (&dir.use_case.name, dir.sample().unwrap());
+        let slot = || sample.as_ref().map(|_| trained(dir));
+        for sample in [sample.as_ref(), None] {
+            let slot = slot().unwrap_or_else(|| ModelSlot::warming_up("never"));
+            let served = ServedUseCase::new(dir, sample, slot).unwrap();
+            let router = service(vec![served], Limits::default()).router();
+            let schema = get(&router, "/schema").await.json();
+            let Some(example) = schema["examples"].get(0) else { continue };
+            made_up += usize::from(sample.is_none() && name.starts_with("roles"));
+            let validator = jsonschema::draft202012::new(&schema).unwrap();
+            assert!(validator.is_valid(example), "{name}: {schema}");
+            let answer = post(&router, "/predict", example.to_string()).await;
+            // Without a sample there is no model to ask.
+            assert!(answer.status == 200 || dir.sample().unwrap().is_none(), "{name}: {example}: {}", answer.text);
+        }
+    }
+    assert_eq!(made_up, ROLES.len());
 }
 
 static NESTED: LazyLock<(Featurizer, Validator)> = LazyLock::new(|| {

@@ -9,15 +9,19 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use config::{Map, Value, ValueKind};
+use pulse_core::nearest;
 
 use super::fault::SettingsFault;
-use super::nearest::nearest;
 use super::secret::Secret;
-use super::{env_name, secret_file};
+use super::{env_name, secret_file, stray};
 
 /// Every setting that was given, by dotted key.
 #[derive(Default)]
-pub(super) struct RawSettings(BTreeMap<String, RawValue>);
+pub(super) struct RawSettings {
+    values: BTreeMap<String, RawValue>,
+    /// Variables of the environment that look like ours and set nothing.
+    strays: Vec<String>,
+}
 
 /// A value and where it was given.
 struct RawValue {
@@ -27,8 +31,8 @@ struct RawValue {
 
 impl RawSettings {
     /// Flattens `tree`, into which `file` was read.
-    pub(super) fn from_tree(tree: Map<String, Value>, file: Option<&Path>) -> Self {
-        let mut raw = Self::default();
+    pub(super) fn from_tree(tree: Map<String, Value>, file: Option<&Path>, strays: Vec<String>) -> Self {
+        let mut raw = Self { strays, ..Self::default() };
         raw.add("", tree, file);
         raw
     }
@@ -44,7 +48,7 @@ impl RawSettings {
             };
             match value.kind {
                 ValueKind::Table(inner) => self.add(&key, inner, file),
-                _ => drop(self.0.insert(key, RawValue { text: value.to_string(), origin })),
+                _ => drop(self.values.insert(key, RawValue { text: value.to_string(), origin })),
             }
         }
     }
@@ -122,7 +126,7 @@ impl Reader {
     /// A secret, given as `key` or, at `file_key`, by the path of a file that holds it.
     pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str) -> Option<Secret> {
         self.known.extend([key, file_key]);
-        let mut given = |key| self.raw.0.remove(key).filter(|raw: &RawValue| !raw.text.is_empty());
+        let mut given = |key| self.raw.values.remove(key).filter(|raw: &RawValue| !raw.text.is_empty());
         match (given(key), given(file_key)) {
             (None, None) => None,
             (Some(raw), None) => Some(Secret::new(raw.text)),
@@ -144,8 +148,9 @@ impl Reader {
     /// Everything in the section `name`, whose keys are not ours. Its values may be secrets.
     pub(super) fn table(&mut self, name: &str) -> BTreeMap<String, Secret> {
         let prefix = format!("{name}.");
-        let keys: Vec<String> = self.raw.0.keys().filter(|key| key.starts_with(&prefix)).cloned().collect();
-        let take = |key: String| Some((key[prefix.len()..].to_owned(), Secret::new(self.raw.0.remove(&key)?.text)));
+        let keys: Vec<String> = self.raw.values.keys().filter(|key| key.starts_with(&prefix)).cloned().collect();
+        let take =
+            |key: String| Some((key[prefix.len()..].to_owned(), Secret::new(self.raw.values.remove(&key)?.text)));
         keys.into_iter().filter_map(take).collect()
     }
 
@@ -157,7 +162,7 @@ impl Reader {
     ) -> Option<T> {
         self.known.push(key);
         // A key of the defaults is missing only where a value stands in the place of its section: a fault of its own.
-        let RawValue { text, origin } = self.raw.0.remove(key)?;
+        let RawValue { text, origin } = self.raw.values.remove(key)?;
         let parsed = parse(text.trim());
         if parsed.is_none() {
             self.fault(key, Some(text), origin, format!("must be {wanted}"));
@@ -165,22 +170,29 @@ impl Reader {
         parsed
     }
 
+    /// Somebody may have pasted a URL, or a list of settings, with a password in it: such a value is not told.
     fn fault(&mut self, key: &str, value: Option<String>, origin: String, mend: String) {
+        let value = value.filter(|value| !value.contains(['@', '=']));
         self.faults.push(SettingsFault { key: key.to_owned(), value, origin, mend });
     }
 
     /// All faults, those of keys that do not exist included. The values of these are not told: one may be a secret whose
     /// key was misspelt.
     pub(super) fn finish(mut self) -> Vec<SettingsFault> {
-        for (key, RawValue { origin, .. }) in std::mem::take(&mut self.raw.0) {
+        for (key, RawValue { origin, .. }) in std::mem::take(&mut self.raw.values) {
             let section = format!("{key}.");
             let inside: Vec<&str> = self.known.iter().copied().filter(|known| known.starts_with(&section)).collect();
-            let mend = match (nearest(&key, &self.known), inside.is_empty()) {
+            let mend = match (nearest(&key, self.known.iter().copied()), inside.is_empty()) {
                 (_, false) => format!("is a section: set {}", inside.join(" or ")),
                 (Some(near), _) => format!("does not exist: did you mean {near}?"),
                 (None, _) => format!("does not exist: remove it, or use one of {}", self.siblings(&key).join(", ")),
             };
             self.fault(&key, None, origin, mend);
+        }
+        for name in std::mem::take(&mut self.raw.strays) {
+            if let Some(mend) = stray::mend(&name, &self.known) {
+                self.fault(&name, None, "the environment".to_owned(), mend);
+            }
         }
         self.faults
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source as _, Value};
 
 use super::raw::RawSettings;
-use super::{Settings, SettingsError};
+use super::{Settings, SettingsError, stray};
 
 const BASE: &str = include_str!("../../config/base.toml");
 
@@ -46,10 +46,11 @@ impl SettingsSources {
         self
     }
 
-    /// Takes this file, whatever `PULSE_CONFIG` says; none changes nothing.
+    /// Takes this file, whatever `PULSE_CONFIG` says; none changes nothing, and neither does an empty path, as from a
+    /// variable that is set to nothing.
     #[must_use]
     pub fn file(mut self, file: Option<PathBuf>) -> Self {
-        self.file = file.or(self.file);
+        self.file = file.filter(|file| !file.as_os_str().is_empty()).or(self.file);
         self
     }
 
@@ -65,9 +66,9 @@ impl SettingsSources {
     /// # Errors
     /// When the file cannot be read, or with every wrong key and value.
     pub fn load(self) -> Result<Settings, SettingsError> {
-        let file = self.file.clone();
+        let (file, strays) = (self.file.clone(), stray::of(&self.environment));
         match self.read() {
-            Ok(tree) => Settings::try_from(RawSettings::from_tree(tree, file.as_deref())),
+            Ok(tree) => Settings::try_from(RawSettings::from_tree(tree, file.as_deref(), strays)),
             Err(error) => Err(SettingsError::unreadable(error, file)),
         }
     }

@@ -70,7 +70,8 @@ fn later_sources_win() {
 fn our_own_variable_beats_the_short_one_and_empty_ones_are_unset() {
     let settings = with_env(&[("USE_CASE", "short"), ("PULSE__USE_CASE", "long")]).load().unwrap();
     assert_eq!(settings.use_case(), "long");
-    let settings = with_env(&[("USE_CASE", ""), ("PULSE__DASHBOARD__PORT", "")]).load().unwrap();
+    let empty = [("USE_CASE", ""), ("PULSE__DASHBOARD__PORT", ""), ("PULSE_CONFIG", ""), ("PULSE_KAFKA_BROKERS", "")];
+    let settings = with_env(&empty).file(Some(PathBuf::new())).load().unwrap();
     assert_eq!((settings.use_case(), settings.listen().dashboard.port()), ("nyc_taxi", 8501));
 }
 
@@ -158,6 +159,17 @@ fn no_text_holds_a_secret() {
     let settings = sources.load().unwrap();
     assert!(!format!("{settings:?}").contains("hunter2"));
     assert_eq!(settings.kafka().properties["sasl.oauthbearer.client.secret"].expose(), "hunter2");
+    for (key, value) in [
+        ("PULSE__POSTGRES__HOST", "postgres://u:hunter2@db/x"),
+        ("PULSE__POSTGRES__HOST", "host=db password=hunter2"),
+        ("PULSE__SCORER__URL", "http://u:hunter2@ml"),
+        ("PULSE__KAFKA__BROKERS", "u:hunter2@k:9092"),
+        ("PULSE__POSTGRES__PASSWORD_FILE", "postgres://u:hunter2@db/x"),
+        ("PULSE_POSTGRES_PASSWORD", "hunter2"),
+    ] {
+        let said = chain(&with_env(&[(key, value)]).load().unwrap_err());
+        assert!(said.contains(key) && !said.contains("hunter2"), "{said}");
+    }
     for wrong in ["PULSE__POSTGRES__PASWORD", "PULSE__POSTGRES", "PULSE__POSTGRES__PASSWORD__X", "PULSE__TOKEN"] {
         let said = chain(&with_env(&[(wrong, "hunter2")]).load().unwrap_err());
         assert!(said.contains(wrong) && !said.contains("hunter2"), "{said}");
@@ -182,4 +194,35 @@ fn a_speed_takes_the_place_of_the_rate() {
     let faults = faults(with_env(&[("PULSE__SIMULATOR__RATE", "0"), ("PULSE__SIMULATOR__SPEED", "fast")]));
     assert_eq!(faults[0].mend, "must be events per second, above 0, or max");
     assert_eq!(faults[1].mend, "must be a number above 0, where 1 is the sample's own time, or empty");
+}
+
+#[test]
+fn variables_with_one_underscore_too_few_are_not_ignored() {
+    let faults = faults(with_env(&[("PULSE_KAFKA__BROKERS", "a:1"), ("PULSE_POSTGRES_PASSWORD_FILE", "/a")]));
+    let said: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "PULSE_KAFKA__BROKERS (the environment) sets nothing: did you mean PULSE__KAFKA__BROKERS?",
+            "PULSE_POSTGRES_PASSWORD_FILE (the environment) sets nothing: did you mean PULSE__POSTGRES__PASSWORD_FILE?",
+        ]
+    );
+}
+
+#[test]
+fn variables_of_pulseaudio_and_kubernetes_are_nothing_to_us() {
+    let others = [
+        ("PULSE_SERVER", "unix:/mnt/wslg/PulseServer"),
+        ("PULSE_SINK", "x"),
+        ("PULSE_SOURCE", "x"),
+        ("PULSE_COOKIE", "x"),
+        ("PULSE_RUNTIME_PATH", "/run"),
+        ("PULSE_LATENCY_MSEC", "60"),
+        ("PULSE_KAFKA_SERVICE_HOST", "10.0.0.7"),
+        ("PULSE_KAFKA_PORT", "tcp://10.0.0.7:9092"),
+        ("PULSE_POSTGRES_SERVICE_PORT", "5432"),
+        ("PULSE_DASHBOARD_PORT", "tcp://10.0.0.8:8501"),
+        ("PULSE_DASHBOARD_PORT_8501_TCP_ADDR", "10.0.0.8"),
+    ];
+    assert_eq!(with_env(&others).load().unwrap(), with_env(&[]).load().unwrap());
 }

@@ -1,4 +1,13 @@
 //! Ordinary events drawn from a profile: every entity in turn, each with a level of its own and the rhythms of day and week.
+//!
+//! The rhythms follow the profile's own time: event 0 lies at midnight on a Monday, and an entity's next event
+//! `interval_seconds` later, whatever the pace. The timestamps that a reader sees follow the pace instead, so at a rate a day of
+//! the rhythm lasts as long as a day's events take: with 1,000 entities, a minute between their events and 200 events a second, two
+//! hours. Only at a speed of 1, begun at midnight on a Monday (UTC), do both agree.
+//!
+//! Were the values to follow the timestamps, they would depend on pace and start of each run: an event would no longer be a
+//! function of seed and number, a run that goes on after a stop would not go on where it was (a value that is held could
+//! change in the midst of an anomaly), and as fast as possible there would be no rhythm at all.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use pulse_core::TimestampMs;
@@ -25,6 +34,8 @@ pub(super) struct Drawn {
     profile: Profile,
     /// Whether the entity is written as a number.
     entity_is_number: bool,
+    /// Whether the time is written as a number, of milliseconds.
+    time_is_number: bool,
     features: Vec<Feature>,
     has_rhythm: bool,
     template: Template<Hole>,
@@ -60,19 +71,22 @@ impl Drawn {
         for (index, feature) in profile.features.iter().enumerate() {
             holes.push((feature.name.as_str(), Hole::Feature(index)));
         }
-        holes.extend(use_case.timestamp.field.as_deref().map(|field| (field, Hole::Time)));
-        let mut entity_is_number = false;
-        if let Entity::Field(field) = &use_case.entity {
-            holes.push((field, Hole::Entity));
-            entity_is_number =
-                use_case.features.iter().any(|feature| feature.name == *field && feature.kind.is_numeric());
-        }
+        let is_number =
+            |field: &str| use_case.features.iter().any(|feature| feature.name == field && feature.kind.is_numeric());
+        let time = use_case.timestamp.field.as_deref();
+        let entity = match &use_case.entity {
+            Entity::Key => None,
+            Entity::Field(field) => Some(field.as_str()),
+        };
+        holes.extend(time.map(|field| (field, Hole::Time)));
+        holes.extend(entity.map(|field| (field, Hole::Entity)));
         holes.iter().for_each(|(path, _)| json::put(&mut event, path, Value::Null));
         let template = Template::new(event, holes);
         let features: Vec<Feature> = profile.features.iter().map(|feature| Feature::new(&feature.draw)).collect();
         let has_rhythm =
             features.iter().any(|feature| matches!(feature, Feature::Number(number) if number.has_rhythm()));
-        Self { profile, entity_is_number, features, has_rhythm, template, seed }
+        let (entity_is_number, time_is_number) = (entity.is_some_and(is_number), time.is_some_and(is_number));
+        Self { profile, entity_is_number, time_is_number, features, has_rhythm, template, seed }
     }
 
     /// Milliseconds of the profile's own time, which begins at midnight on a Monday, at event `i`.
@@ -101,6 +115,7 @@ impl Drawn {
                 let name = self.profile.entities.name(self.place(i).entity);
                 if self.entity_is_number { out.put_slice(name.as_bytes()) } else { json::write(&name, out) }
             }
+            Hole::Time if self.time_is_number => json::write(&time, out),
             Hole::Time => json::write(std::str::from_utf8(&format_rfc3339(time)).unwrap_or_default(), out),
             Hole::Feature(index) => self.features[index].write(values[index], out),
         });

@@ -50,21 +50,71 @@ fn faults_are_told_for_people_and_for_machines() {
     assert!(fault["message"].as_str().unwrap().contains("did you mean `load`?"), "{fault}");
 }
 
-#[test]
-fn anomalies_that_no_event_may_be_are_told() {
+/// What a check of the use case `pumps` with these files says, and its exit status.
+fn check_pumps(config: &str, sample: Option<&str>) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("pumps");
     std::fs::create_dir(&place).unwrap();
-    let config = "name: pumps\nfeatures: [load]\nrules: [load <= 1]\nsimulator:\n  anomalies:\n    \
-                  - { name: surge, changes: [{ feature: load, set: 5 }] }\n";
-    std::fs::write(place.join("config.yaml"), config).unwrap();
-    std::fs::write(place.join("sample.csv"), format!("load\n{}", "0.5\n".repeat(200))).unwrap();
+    std::fs::write(place.join("config.yaml"), format!("name: pumps\n{config}")).unwrap();
+    if let Some(sample) = sample {
+        std::fs::write(place.join("sample.csv"), sample).unwrap();
+    }
     let output = check(folder.path(), &["pumps"]);
     let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    let wanted =
-        "simulator.anomalies: makes an anomaly \"surge\" that would be a dead letter: rules[0] is broken: `load <= 1`";
+    (output.status.code(), said.replace(&format!("{}/", place.display()), ""))
+}
+
+#[test]
+fn anomalies_that_no_event_may_be_are_told() {
+    let config = "features: [load]\nrules: [load <= 1]\nsimulator:\n  anomalies:\n    \
+                  - { name: surge, changes: [{ feature: load, set: 5 }] }\n";
+    let (code, said) = check_pumps(config, Some(&format!("load\n{}", "0.5\n".repeat(200))));
+    let wanted = "config.yaml:6: simulator.anomalies[0]: makes an anomaly \"surge\" that would be a dead letter: \
+                  rules[0] is broken: `load <= 1`";
+    assert!(code == Some(1) && said.contains(wanted) && said.contains("or widen the schema"), "{said}");
+}
+
+#[test]
+fn events_of_a_profile_that_nobody_wrote_are_no_fault() {
+    let (code, said) = check_pumps("features: [price, total]\nrules: [total >= price]\n", None);
+    assert!(code == Some(0) && said.starts_with("pumps: no faults\n"), "{said}");
+    let notes: Vec<&str> = said.lines().filter(|line| line.starts_with("  note ")).collect();
+    let wanted = "  note       config.yaml:3: rules[0]: simulated events would be dead letters, as they are made up";
+    assert!(notes.len() == 1 && notes[0].starts_with(wanted), "{said}");
+    let (code, said) = check_pumps("features: [load, { name: code, pattern: '^[0-9]+$' }]\n", None);
+    assert!(code == Some(0) && said.contains("config.yaml:2: features[1]: simulated events"), "{said}");
+    let config =
+        "timestamp: { field: at }\nfeatures: [load, { name: at, type: number }, { name: unit, maxLength: 1 }]\n";
+    let (code, said) = check_pumps(config, None);
+    assert!(code == Some(0) && !said.contains("note"), "{said}");
+}
+
+#[test]
+fn events_of_a_written_profile_are() {
+    let config = "features: [price, total]\nrules: [total >= price]\nsimulator:\n  profile:\n    features: {}\n";
+    let (code, said) = check_pumps(config, None);
+    assert!(code == Some(1) && said.starts_with("pumps: 1 fault\n"), "{said}");
+    let wanted = "config.yaml:5: simulator.profile: makes an ordinary event that would be a dead letter: rules[0]";
     assert!(said.contains(wanted), "{said}");
+}
+
+#[test]
+fn rows_that_are_too_few_to_change_are_told() {
+    let config = |range: &str| {
+        format!(
+            "features: [load]\nsimulator:\n  eligible: [{{ feature: load, {range} }}]\n  anomalies:\n    \
+             - {{ name: surge, changes: [{{ feature: load, add: 5 }}] }}\n"
+        )
+    };
+    let sample = format!("load\n{}9\n", "0.5\n".repeat(999));
+    let (code, said) = check_pumps(&config("minimum: 9"), Some(&sample));
+    let wanted = "config.yaml:4: simulator.eligible: allows 0.0020 of the rows to be changed, and 0.01 of all events";
+    assert!(code == Some(1) && said.contains(wanted), "{said}");
+    let (code, said) = check_pumps(&config("minimum: 0"), Some(&sample));
+    assert!(code == Some(0), "{said}");
+    let (code, said) = check_pumps(&config("minimum: 10, maximum: 5"), Some(&sample));
+    let wanted = "config.yaml:4: simulator.eligible[0]: no value lies between 10 and 5";
+    assert!(code == Some(1) && said.contains(wanted), "{said}");
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod dependencies;
 mod documents;
 mod errors;
 mod files;
+mod modules;
 mod telemetry;
 mod workspace;

@@ -1,9 +1,11 @@
 //! The checked fields of a use case's events.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fmt;
 
 use super::faults::Faults;
+use super::simulator::NumberLimits;
 use crate::use_case::raw::{RawConstant, RawFeature, RawFullFeature};
 
 /// Type of a feature, in the words of JSON Schema.
@@ -181,11 +183,11 @@ fn full_feature(raw: RawFullFeature, path: &str, faults: &mut Faults) -> Feature
     let text = text_limits(&raw, kind, path, faults);
     let allowed = allowed(raw.allowed, raw.constant, path, faults);
     for constant in allowed.iter().flatten() {
-        if let Some(message) = mismatch(constant, kind, &bounds) {
+        if let Some(message) = mismatch(constant, kind, &bounds, &text) {
             faults.add(path, message);
         }
     }
-    Feature {
+    let mut feature = Feature {
         name: raw.name,
         kind,
         unit: raw.unit,
@@ -194,7 +196,14 @@ fn full_feature(raw: RawFullFeature, path: &str, faults: &mut Faults) -> Feature
         bounds,
         text,
         allowed,
+    };
+    if NumberLimits::new(&feature, 0).within(None, None).is_none() {
+        let multiple = feature.bounds.multiple_of.map(|step| format!("multiple of {step}"));
+        let what = multiple.as_deref().unwrap_or("whole number");
+        faults.add(path, format!("no {what} lies between its limits: widen them"));
+        feature.bounds = Bounds::default();
     }
+    feature
 }
 
 fn bounds(raw: &RawFullFeature, kind: FeatureType, path: &str, faults: &mut Faults) -> Bounds {
@@ -266,7 +275,7 @@ fn allowed(
 }
 
 /// Why a value of `kind` can never be `constant`.
-fn mismatch(constant: &Constant, kind: FeatureType, bounds: &Bounds) -> Option<String> {
+fn mismatch(constant: &Constant, kind: FeatureType, bounds: &Bounds, text: &TextLimits) -> Option<String> {
     use FeatureType as T;
     /// From here on, 64-bit floating point confuses neighbours.
     const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -279,9 +288,32 @@ fn mismatch(constant: &Constant, kind: FeatureType, bounds: &Bounds) -> Option<S
     if !fits {
         return Some(format!("{constant} is not {}: mend the value or the type", kind.with_article()));
     }
-    match constant {
-        Constant::Number(value) => bounds.check(*value).err().map(|why| format!("{constant} {why}, says its schema")),
-        _ => None,
+    let broken = match constant {
+        Constant::Number(value) => bounds.check(*value).err(),
+        Constant::Text(value) => text.check_length(value).err(),
+        Constant::Boolean(_) => None,
+    };
+    broken.map(|why| format!("{constant} {why}, says its schema: mend the one or the other"))
+}
+
+impl TextLimits {
+    /// Whether `text` is as long as it must be.
+    ///
+    /// # Errors
+    /// The limit that it breaks, as a text such as `must have at least 3 characters`.
+    pub fn check_length(&self, text: &str) -> Result<(), String> {
+        if self.min_length.is_none() && self.max_length.is_none() {
+            return Ok(());
+        }
+        let count = text.chars().count();
+        let is_beyond = |limit: u32, order| usize::try_from(limit).is_ok_and(|limit| count.cmp(&limit) == order);
+        if let Some(limit) = self.min_length.filter(|&limit| is_beyond(limit, Ordering::Less)) {
+            return Err(format!("must have at least {limit} characters"));
+        }
+        match self.max_length.filter(|&limit| is_beyond(limit, Ordering::Greater)) {
+            Some(limit) => Err(format!("must have at most {limit} characters")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -312,7 +344,7 @@ impl Bounds {
 }
 
 /// Whether `value` is a whole multiple of `step`. Decimal fractions are not exact in binary: 0.07 counts as 7 times 0.01.
-fn is_multiple(value: f64, step: f64) -> bool {
+pub(super) fn is_multiple(value: f64, step: f64) -> bool {
     const ROUNDING: f64 = 8.0 * f64::EPSILON;
     let times = value / step;
     (times - times.round()).abs() <= ROUNDING * times.abs()

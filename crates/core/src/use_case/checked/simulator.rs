@@ -54,7 +54,13 @@ pub(super) fn check(raw: RawSimulator, fields: Fields<'_>, faults: &mut Faults) 
         if !known(&feature) {
             faults.add(format!("simulator.eligible[{i}].feature"), format!("{feature:?} is no numeric feature"));
         }
-        eligible.push((feature, minimum.unwrap_or(f64::NEG_INFINITY)..=maximum.unwrap_or(f64::INFINITY)));
+        let range = minimum.unwrap_or(f64::NEG_INFINITY)..=maximum.unwrap_or(f64::INFINITY);
+        if range.is_empty() {
+            let (low, high) = (range.start(), range.end());
+            let message = format!("no value lies between {low} and {high}, so that no row could be changed: swap them");
+            faults.add(format!("simulator.eligible[{i}]"), message);
+        }
+        eligible.push((feature, range));
     }
     for (i, field) in raw.also_move.iter().enumerate() {
         if fields.timestamp == Some(field) || raw.also_move[..i].contains(field) {

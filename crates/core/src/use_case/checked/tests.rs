@@ -97,3 +97,33 @@ fn labels_of_metrics_have_names_that_prometheus_takes() {
         assert_eq!(faults[0].path, format!("metrics.labels.{label}"));
     }
 }
+
+#[test]
+fn topics_that_would_come_back_are_refused() {
+    let check = |topic: &str| check(json!({"name": "a", "features": ["x"], "kafka": {"topic": topic}}));
+    for topic in ["anomalies", "anomalies.dlq", "pulse.a.state", "pulse.other.state", "__consumer_offsets"] {
+        assert!(check(topic).unwrap_err()[0].contains("read another one"), "{topic}");
+    }
+    for topic in ["raw_events.dlq", "pulse.a", "pulse", "my.state"] {
+        assert!(check(topic).is_ok(), "{topic}");
+    }
+}
+
+#[test]
+fn values_obey_the_limits_beside_them() {
+    let check = |feature: serde_json::Value| check(json!({"name": "a", "features": ["x", feature]}));
+    assert!(check(json!({"name": "b", "enum": ["ab", "äö"], "minLength": 2, "maxLength": 2})).is_ok());
+    let faults = check(json!({"name": "b", "enum": ["abc", "a"], "minLength": 2, "maxLength": 2})).unwrap_err();
+    assert_eq!(
+        faults,
+        [
+            "features[1]: \"abc\" must have at most 2 characters, says its schema: mend the one or the other",
+            "features[1]: \"a\" must have at least 2 characters, says its schema: mend the one or the other",
+        ]
+    );
+    for (minimum, maximum, step) in [(1.0, 2.0, 5.0), (0.1, 0.2, 0.25)] {
+        let faults = check(json!({"name": "b", "minimum": minimum, "maximum": maximum, "multipleOf": step}));
+        assert!(faults.unwrap_err()[0].starts_with("features[1]: no multiple of "));
+    }
+    assert!(check(json!({"name": "b", "type": "integer", "minimum": 0.2, "maximum": 0.8})).is_err());
+}

@@ -2,12 +2,12 @@
 
 use std::fmt::Display;
 
+use pulse_core::nearest;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, Expected, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::{Entry, Kind, Node, Scalar, expected};
-use crate::nearest::nearest;
 
 /// Why a type could not be read.
 #[derive(Debug)]
@@ -113,25 +113,9 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor.visit_newtype_struct(self)
     }
 
-    /// The name of a variant; one with content is a map of that name.
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
-        match &self.kind {
-            Kind::Scalar(Scalar::Text(name)) => visitor.visit_enum(StrDeserializer::new(name)),
-            Kind::Map(entries) => {
-                visitor.visit_enum(serde::de::value::MapAccessDeserializer::new(Entries { entries, at: 0 }))
-            }
-            _ => self.deserialize_any(visitor),
-        }
-    }
-
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple
-        tuple_struct identifier ignored_any
+        tuple_struct enum identifier ignored_any
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which numbers a simulated field may hold.
 
+use crate::use_case::checked::feature::is_multiple;
 use crate::use_case::checked::{Bounds, Feature, FeatureType};
 
 /// From here on, 64-bit floating point confuses neighbours.
@@ -10,8 +11,16 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 pub struct NumberLimits {
     low: f64,
     high: f64,
-    step: Option<f64>,
+    grid: Grid,
     decimals: u8,
+}
+
+/// Of what its numbers are whole multiples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Grid {
+    /// 0 for none.
+    step: f64,
+    is_integer: bool,
 }
 
 impl NumberLimits {
@@ -21,40 +30,52 @@ impl NumberLimits {
         let is_integer = feature.kind == FeatureType::Integer;
         let decimals = if is_integer { 0 } else { decimals };
         let Bounds { minimum, exclusive_minimum, maximum, exclusive_maximum, multiple_of } = feature.bounds;
-        let step = multiple_of.filter(|step| *step > 0.0);
-        let grid = step.or(is_integer.then_some(1.0)).unwrap_or(0.0);
-        let is_on_grid = |limit: f64| grid > 0.0 && (limit / grid).abs() < EXACT;
-        let at_least = |limit: f64| if is_on_grid(limit) { (limit / grid).ceil() * grid } else { limit };
-        let above = |limit: f64| match is_on_grid(limit) {
-            true => ((limit / grid).floor() + 1.0) * grid,
-            false => limit + 10_f64.powi(-i32::from(decimals)).max(limit.abs() * f64::EPSILON),
+        let grid = Grid::new(multiple_of.filter(|step| *step > 0.0), is_integer);
+        let above = |limit: f64| grid.above(limit, decimals);
+        let lowest = |closed: Option<f64>, open: Option<f64>| {
+            closed.map(|limit| grid.at_least(limit)).into_iter().chain(open.map(above)).reduce(f64::max)
         };
-        let widest = if is_integer { EXACT } else { f64::MAX };
-        let low = minimum.map(at_least).into_iter().chain(exclusive_minimum.map(above)).fold(-widest, f64::max);
+        let low = lowest(minimum, exclusive_minimum);
         // The highest number is the lowest of its negative.
-        let (maximum, exclusive_maximum) = (maximum.map(|limit| -limit), exclusive_maximum.map(|limit| -limit));
-        let high = -maximum.map(at_least).into_iter().chain(exclusive_maximum.map(above)).fold(-widest, f64::max);
-        Self { low, high, step, decimals }
+        let high = lowest(maximum.map(|limit| -limit), exclusive_maximum.map(|limit| -limit)).map(|limit| -limit);
+        let widest = grid.widest();
+        let low = low.unwrap_or_else(|| (-widest).min(high.unwrap_or(widest)));
+        let high = high.unwrap_or_else(|| widest.max(low));
+        if low <= high || grid.step > 0.0 {
+            return Self { low, high, grid, decimals };
+        }
+        // Too narrow for so many decimals.
+        let ends = |closed: Option<f64>, open: Option<f64>| closed.into_iter().chain(open).reduce(f64::max);
+        let (bottom, top) =
+            (ends(minimum, exclusive_minimum), ends(maximum.map(|m| -m), exclusive_maximum.map(|m| -m)));
+        let middle = f64::midpoint(bottom.unwrap_or(low), top.map_or(high, |top| -top));
+        Self { low: middle, high: middle, grid, decimals }
     }
 
     /// These within `minimum` and `maximum`; none where nothing is left.
     #[must_use]
     pub fn within(self, minimum: Option<f64>, maximum: Option<f64>) -> Option<Self> {
-        let low = minimum.map_or(self.low, |limit| self.low.max(limit));
-        let high = maximum.map_or(self.high, |limit| self.high.min(limit));
+        let low = minimum.map_or(self.low, |limit| self.low.max(self.grid.at_least(limit)));
+        let high = maximum.map_or(self.high, |limit| self.high.min(-self.grid.at_least(-limit)));
         (low <= high).then_some(Self { low, high, ..self })
     }
 
     /// The number closest to `value` that the field may hold. It is finite.
     #[must_use]
     pub fn fit(&self, value: f64) -> f64 {
-        let value = match self.step {
-            Some(step) if (value / step).abs() < EXACT => (value / step).round() * step,
-            _ => value,
+        self.round(self.grid.snap(value)).max(self.low).min(self.high)
+    }
+
+    /// `value`, which lies on the grid, with as few decimal places as that allows.
+    fn round(&self, value: f64) -> f64 {
+        /// As many as 64-bit numbers can tell apart.
+        const MOST_DECIMALS: u8 = 15;
+        let most = if self.grid.step > 0.0 { MOST_DECIMALS } else { self.decimals };
+        let with = |decimals: u8| {
+            let scale = 10_f64.powi(i32::from(decimals));
+            (value.abs() * scale < EXACT).then(|| (value * scale).round() / scale)
         };
-        let scale = 10_f64.powi(i32::from(self.decimals));
-        let rounded = if value.abs() * scale < EXACT { (value * scale).round() / scale } else { value };
-        rounded.max(self.low).min(self.high)
+        (self.decimals..=most).map_while(with).find(|rounded| self.grid.has(*rounded)).unwrap_or(value)
     }
 
     /// Whether `value` lies within them.
@@ -73,6 +94,64 @@ impl NumberLimits {
     pub(super) fn ends(&self) -> (Option<f64>, Option<f64>) {
         let stated = |end: f64| (end.abs() < EXACT).then_some(end);
         (stated(self.low), stated(self.high))
+    }
+}
+
+impl Grid {
+    fn new(step: Option<f64>, is_integer: bool) -> Self {
+        /// Whole multiples of steps with three decimals are found within as many.
+        const MULTIPLES: u32 = 1000;
+        let step = match step {
+            Some(step) if is_integer => {
+                let whole = (1..=MULTIPLES).map(|times| f64::from(times) * step).find(|sum| is_multiple(*sum, 1.0));
+                whole.map_or(step, |step| step.round().max(1.0))
+            }
+            Some(step) => step,
+            None if is_integer => 1.0,
+            None => 0.0,
+        };
+        Self { step, is_integer }
+    }
+
+    fn has(self, value: f64) -> bool {
+        self.step <= 0.0 || (is_multiple(value, self.step) && (!self.is_integer || value.fract() == 0.0))
+    }
+
+    /// Whether its points can be told apart at `value`.
+    fn is_fine_at(self, value: f64) -> bool {
+        self.step > 0.0 && (value / self.step).abs() < EXACT
+    }
+
+    /// The point closest to `value`.
+    fn snap(self, value: f64) -> f64 {
+        if self.is_fine_at(value) { (value / self.step).round() * self.step } else { value }
+    }
+
+    /// The lowest point from `limit` on.
+    fn at_least(self, limit: f64) -> f64 {
+        if !self.is_fine_at(limit) || self.has(limit) {
+            return limit;
+        }
+        let times = (limit / self.step).ceil();
+        // The quotient may have been rounded down to a whole number.
+        if times * self.step < limit { (times + 1.0) * self.step } else { times * self.step }
+    }
+
+    /// The lowest point above `limit`; without a grid, that with so many decimals.
+    fn above(self, limit: f64, decimals: u8) -> f64 {
+        if !self.is_fine_at(limit) {
+            return limit + 10_f64.powi(-i32::from(decimals)).max(limit.abs() * f64::EPSILON);
+        }
+        let times = limit / self.step;
+        let below = if is_multiple(limit, self.step) { times.round() } else { times.floor() };
+        let above = (below + 1.0) * self.step;
+        if above > limit { above } else { (below + 2.0) * self.step }
+    }
+
+    /// The largest number where there is no limit.
+    fn widest(self) -> f64 {
+        // Beyond, whether a number is a multiple cannot be told any more.
+        if self.step > 0.0 { (EXACT * self.step.max(1.0)).min(f64::MAX) } else { f64::MAX }
     }
 }
 
@@ -109,5 +188,32 @@ mod tests {
             }
         }
         assert_eq!(limits(Bounds::default(), FeatureType::Number, 1).fit(1.26), 1.3);
+    }
+
+    #[test]
+    fn multiples_stay_multiples_with_as_few_decimals_as_they_can_have() {
+        let of_step = |step: f64, decimals: u8, value: f64| {
+            let bounds = Bounds { multiple_of: Some(step), ..Bounds::default() };
+            limits(bounds, FeatureType::Number, decimals).fit(value)
+        };
+        assert_eq!(of_step(0.125, 2, 50.13), 50.125);
+        assert_eq!(of_step(0.125, 2, 50.51), 50.5);
+        assert_eq!(of_step(2.5, 0, 7.9), 7.5);
+        assert_eq!(of_step(0.1, 2, 0.31), 0.3);
+        assert_eq!(of_step(0.3, 0, 0.8), 0.9);
+        let whole = Bounds { multiple_of: Some(2.5), minimum: Some(1.0), ..Bounds::default() };
+        assert_eq!(limits(whole, FeatureType::Integer, 0).fit(8.0), 10.0);
+        assert_eq!(limits(whole, FeatureType::Integer, 0).fit(0.0), 5.0);
+    }
+
+    #[test]
+    fn narrower_limits_keep_to_the_grid() {
+        let bounds = Bounds { multiple_of: Some(0.125), ..Bounds::default() };
+        let narrow = limits(bounds, FeatureType::Number, 2).within(Some(0.3), Some(0.55)).unwrap();
+        assert_eq!((narrow.fit(0.0), narrow.fit(1.0)), (0.375, 0.5));
+        let equal = Bounds { minimum: Some(1.1), maximum: Some(1.1), multiple_of: Some(0.1), ..Bounds::default() };
+        assert_eq!(limits(equal, FeatureType::Number, 2).fit(0.0), 1.1);
+        let open = Bounds { exclusive_minimum: Some(0.0), exclusive_maximum: Some(0.01), ..Bounds::default() };
+        assert_eq!(limits(open, FeatureType::Number, 2).fit(5.0), 0.005);
     }
 }

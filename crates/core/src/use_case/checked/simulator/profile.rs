@@ -1,22 +1,21 @@
 //! The checked profile: how events are drawn.
 
+mod entities;
 mod number;
 mod order;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Fields;
 use super::limits::NumberLimits;
-use crate::use_case::checked::{Constant, Entity, Faults, Feature, FeatureType};
-use crate::use_case::raw::{RawConstant, RawEntities, RawFeatureProfile, RawProfile};
+use crate::use_case::checked::{Constant, Entity, Faults, Feature, FeatureType, TextLimits};
+use crate::use_case::raw::{RawConstant, RawFeatureProfile, RawProfile};
 
+pub use entities::Entities;
 pub use number::{Distribution, NumberProfile};
 
 /// Path of the profile in the configuration.
 const PATH: &str = "simulator.profile";
-/// As many bytes as the pipeline allows an entity.
-const LONGEST_NAME: usize = 256;
 
 /// How events are drawn.
 #[derive(Debug, Clone)]
@@ -27,48 +26,6 @@ pub struct Profile {
     pub interval_ms: u64,
     /// The features but for the entity and the time, each behind those that it depends on.
     pub features: Vec<FeatureProfile>,
-}
-
-/// The entities.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entities {
-    /// With names of their own.
-    Named(Vec<String>),
-    /// With a number behind a prefix.
-    Numbered {
-        /// The prefix.
-        prefix: String,
-        /// How many.
-        count: u32,
-    },
-}
-
-impl Entities {
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        match self {
-            Self::Named(names) => names.len() as u64,
-            Self::Numbered { count, .. } => u64::from(*count),
-        }
-    }
-
-    /// The name of the entity at `index`, from 0.
-    #[must_use]
-    pub fn name(&self, index: u64) -> Cow<'_, str> {
-        match self {
-            Self::Named(names) => {
-                let name = usize::try_from(index).ok().and_then(|index| names.get(index));
-                Cow::Borrowed(name.map_or("", String::as_str))
-            }
-            // Without a prefix it may have to be a JSON number, which has no leading zeros.
-            Self::Numbered { prefix, .. } if prefix.is_empty() => Cow::Owned((index + 1).to_string()),
-            Self::Numbered { prefix, count } => {
-                let width = count.to_string().len();
-                Cow::Owned(format!("{prefix}{:0width$}", index + 1))
-            }
-        }
-    }
 }
 
 /// How one feature is drawn.
@@ -91,7 +48,7 @@ pub enum Draw {
 
 pub(super) fn check(raw: RawProfile, fields: Fields<'_>, faults: &mut Faults) -> Profile {
     const LONGEST_INTERVAL: f64 = 31.0 * 86_400.0;
-    let entities = check_entities(raw.entities.unwrap_or_default(), fields, faults);
+    let entities = entities::check(raw.entities, fields, faults);
     let seconds =
         faults.in_range(&format!("{PATH}.interval_seconds"), raw.interval_seconds, 60.0, 0.001..=LONGEST_INTERVAL);
     #[expect(
@@ -121,44 +78,6 @@ pub(super) fn check(raw: RawProfile, fields: Fields<'_>, faults: &mut Faults) ->
         faults.add(format!("{PATH}.features.{name}"), message);
     }
     Profile { entities, interval_ms, features: order::by_dependence(drawn, faults) }
-}
-
-fn check_entities(raw: RawEntities, fields: Fields<'_>, faults: &mut Faults) -> Entities {
-    const MOST: u32 = 10_000_000;
-    let path = format!("{PATH}.entities");
-    let feature = fields.features.iter().find(|f| matches!(fields.entity, Entity::Field(field) if *field == f.name));
-    let is_number = feature.is_some_and(|feature| feature.kind.is_numeric());
-    if feature.is_some_and(|feature| feature.kind == FeatureType::Boolean) {
-        faults.add(&path, "the entity's field is a boolean: make it a string or a number");
-    }
-    if let Some(names) = raw.names {
-        if raw.count.is_some() || raw.prefix.is_some() {
-            faults.add(&path, "`names` stands alone: remove `count` and `prefix`, or `names`");
-        }
-        if names.is_empty() {
-            faults.add(format!("{path}.names"), "is empty: name at least one entity");
-        }
-        for (i, name) in names.iter().enumerate() {
-            let path = format!("{path}.names[{i}]");
-            if name.is_empty() || name.len() > LONGEST_NAME {
-                faults.add(path, format!("{name:?} must have 1 to {LONGEST_NAME} bytes"));
-            } else if names[..i].contains(name) {
-                faults.add(path, format!("{name:?} is there twice: remove one"));
-            } else if is_number && !name.parse::<i64>().is_ok_and(|number| number.to_string() == *name) {
-                faults.add(path, format!("{name:?} must be a whole number, as the entity's field is one"));
-            }
-        }
-        return Entities::Named(names);
-    }
-    let count = faults.in_range(&format!("{path}.count"), raw.count, 100, 1..=MOST);
-    let prefix = raw.prefix.unwrap_or_else(|| if is_number { String::new() } else { "entity-".to_owned() });
-    if prefix.len() > LONGEST_NAME - MOST.to_string().len() {
-        faults.add(format!("{path}.prefix"), format!("has {} bytes: shorten it", prefix.len()));
-    }
-    if is_number && !prefix.is_empty() {
-        faults.add(format!("{path}.prefix"), "must be empty, as the entity's field is a number");
-    }
-    Entities::Numbered { prefix, count }
 }
 
 /// How `feature` is drawn, and the features that it depends on.
@@ -192,11 +111,10 @@ fn check_feature(
 fn choice(raw: &RawFeatureProfile, feature: &Feature, path: &str, faults: &mut Faults) -> Option<Vec<Constant>> {
     let Some(values) = &raw.values else {
         let booleans = || vec![Constant::Boolean(false), Constant::Boolean(true)];
-        let texts = || ["a", "b", "c"].map(|text| Constant::Text(text.to_owned())).to_vec();
         return match feature.kind {
             _ if feature.allowed.is_some() => feature.allowed.clone(),
             FeatureType::Boolean => Some(booleans()),
-            FeatureType::String => Some(texts()),
+            FeatureType::String => Some(texts(&feature.text)),
             FeatureType::Number | FeatureType::Integer => None,
         };
     };
@@ -215,7 +133,10 @@ fn choice(raw: &RawFeatureProfile, feature: &Feature, path: &str, faults: &mut F
                 (Constant::Number(value), is_number && fits && limits.contain(value))
             }
             RawConstant::Boolean(value) => (Constant::Boolean(value), feature.kind == FeatureType::Boolean),
-            RawConstant::Text(text) => (Constant::Text(text), feature.kind == FeatureType::String),
+            RawConstant::Text(text) => {
+                let fits = feature.kind == FeatureType::String && feature.text.check_length(&text).is_ok();
+                (Constant::Text(text), fits)
+            }
         };
         let is_allowed = feature.allowed.as_ref().is_none_or(|allowed| allowed.contains(&value));
         if !(fits && is_allowed) {
@@ -225,4 +146,15 @@ fn choice(raw: &RawFeatureProfile, feature: &Feature, path: &str, faults: &mut F
         checked.push(value);
     }
     Some(checked)
+}
+
+/// Some texts that are as long as they must be.
+fn texts(limits: &TextLimits) -> Vec<Constant> {
+    /// Longer ones would only fill the log.
+    const LONGEST: u32 = 4096;
+    let length = limits.min_length.unwrap_or(0).clamp(1, LONGEST).min(limits.max_length.unwrap_or(LONGEST));
+    if length == 0 {
+        return vec![Constant::Text(String::new())];
+    }
+    ["a", "b", "c"].map(|letter| Constant::Text(letter.repeat(length as usize))).to_vec()
 }

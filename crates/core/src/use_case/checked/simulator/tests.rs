@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::UseCase;
+use crate::use_case::Constant;
 use crate::use_case::raw::RawUseCase;
 
 fn check(config: Value) -> Result<UseCase, Vec<String>> {
@@ -134,5 +135,44 @@ fn anomalies_that_last_are_checked() {
             "simulator.anomalies[4].changes[1]",
             "simulator.anomalies[4]",
         ]
+    );
+}
+
+#[test]
+fn entities_and_texts_that_are_left_out_obey_their_schema() {
+    let made_up = |device: Value| {
+        let features =
+            json!([device, {"name": "note", "minLength": 3, "maxLength": 5}, {"name": "mark", "maxLength": 0}]);
+        let simulator =
+            check(json!({"name": "a", "entity": {"field": "device"}, "features": features})).unwrap().simulator;
+        let Draw::Choice(notes) = &simulator.profile.features[0].draw else { panic!("{simulator:?}") };
+        assert_eq!(notes[0], Constant::Text("aaa".to_owned()));
+        let Draw::Choice(marks) = &simulator.profile.features[1].draw else { panic!("{simulator:?}") };
+        assert_eq!(*marks, [Constant::Text(String::new())]);
+        let entities = simulator.profile.entities;
+        (0..entities.count()).map(|index| entities.name(index).into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(made_up(json!({"name": "device", "enum": ["north", "south"]})), ["north", "south"]);
+    assert_eq!(made_up(json!({"name": "device", "enum": [7, 2.5]})), ["7", "2.5"]);
+    assert_eq!(made_up(json!({"name": "device", "type": "string", "maxLength": 20}))[1], "entity-002");
+    let short = made_up(json!({"name": "device", "maxLength": 2}));
+    assert_eq!((short.len(), short[0].as_str(), short[98].as_str()), (99, "01", "99"));
+    assert_eq!(made_up(json!({"name": "device", "minLength": 12}))[0], "000000000001");
+    assert_eq!(made_up(json!({"name": "device", "type": "integer"}))[0], "1");
+    let high =
+        made_up(json!({"name": "device", "type": "integer", "minimum": 1000, "maximum": 1019, "multipleOf": 10}));
+    assert_eq!(high, ["1000", "1010"]);
+    assert_eq!(made_up(json!({"name": "device", "maximum": -5}))[99], "-5");
+}
+
+#[test]
+fn ranges_that_no_row_lies_in_are_refused() {
+    let eligible = |minimum: f64, maximum: f64| {
+        with_simulator(json!({"eligible": [{"feature": "price", "minimum": minimum, "maximum": maximum}]}))
+    };
+    assert!(eligible(5.0, 5.0).is_ok());
+    assert_eq!(
+        eligible(10.0, 5.0).unwrap_err(),
+        ["simulator.eligible[0]: no value lies between 10 and 5, so that no row could be changed: swap them"]
     );
 }

@@ -52,7 +52,9 @@ pub struct RawFeatureProfile {
     /// Standard deviation of the entities' own means; a tenth of the mean where left out.
     #[serde(default)]
     pub spread: Option<f64>,
-    /// How far the mean rises by day (at its highest at 14:00) and falls by night; negative turns it round.
+    /// How far the mean rises by day (at its highest at 14:00) and falls by night; negative turns it round. Day and week are
+    /// those of the profile's own time, in which event 0 lies at midnight on a Monday and an entity's next event
+    /// `interval_seconds` later; timestamps follow the pace of the run, and agree with it only at a speed of 1 from such a midnight on.
     #[serde(default)]
     pub daily: Option<f64>,
     /// How far the mean rises in midweek and falls at the weekend; negative turns it round.
