@@ -21,6 +21,6 @@ fuzz_target!(|data: &[u8]| {
         std::fs::write(place.join("config.yaml"), config).expect("a file");
         std::fs::write(place.join("sample.csv"), sample).expect("a file");
         let report = pulse_features::check(folder.path(), "a");
-        assert!(report.dir.is_some() != !report.faults.is_empty());
+        assert_eq!(report.dir.is_some(), report.faults.is_empty());
     });
 });

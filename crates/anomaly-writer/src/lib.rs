@@ -5,7 +5,7 @@
 //!   restart anywhere neither loses nor doubles an anomaly.
 //! - What cannot be parsed or stored goes to the dead-letter topic unchanged, before the span that it stood in is
 //!   stored. A restart in between writes that dead letter again: dead letters are at least once, and carry in
-//!   `pulse-origin` what tells repetitions apart.
+//!   `pulse-origin` what tells repetitions apart. Only one that is larger than that topic takes is cut, and says so.
 //! - A database that is away stops nothing but the progress: the writer waits, and the log keeps what comes.
 
 mod error;

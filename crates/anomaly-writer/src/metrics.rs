@@ -10,6 +10,7 @@ pub struct Metrics {
     anomalies: IntCounter,
     batches: IntCounter,
     dead_letters: IntCounter,
+    cut_letters: IntCounter,
     retries: IntCounter,
     store_seconds: Histogram,
     lag: IntGauge,
@@ -33,6 +34,10 @@ impl Metrics {
             anomalies: counter("pulse_writer_anomalies_total", "Anomalies stored in the database")?,
             batches: counter("pulse_writer_batches_total", "Batches stored in the database")?,
             dead_letters: counter("pulse_writer_dead_letters_total", "Records that could not be parsed or stored")?,
+            cut_letters: counter(
+                "pulse_writer_cut_dead_letters_total",
+                "Dead letters that were cut, as they are larger than their topic takes",
+            )?,
             retries: counter("pulse_writer_retries_total", "Attempts that failed and were made again")?,
             store_seconds: Histogram::with_opts(store_seconds)?,
             lag: IntGauge::new("pulse_writer_lag_records", "Records in the topic that were not read yet")?,
@@ -50,6 +55,10 @@ impl Metrics {
 
     pub(crate) fn dead_letters(&self, count: u64) {
         self.dead_letters.inc_by(count);
+    }
+
+    pub(crate) fn dead_letter_cut(&self) {
+        self.cut_letters.inc();
     }
 
     pub(crate) fn retried(&self) {

@@ -7,6 +7,9 @@ use pulse_core::ports::OffsetSpan;
 use pulse_core::{Record, RecordBatch};
 use tokio::time::Instant;
 
+/// Bytes that are stored at once, at most about: without this limit, `batch_records` large anomalies would fill the memory.
+const MOST_BYTES: usize = 16 << 20;
+
 /// The records of all partitions that wait to be stored.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
@@ -14,6 +17,7 @@ pub(crate) struct Pending {
     /// Where the database ends, by partition.
     ends: BTreeMap<u32, u64>,
     records: usize,
+    bytes: usize,
     since: Option<Instant>,
 }
 
@@ -39,6 +43,7 @@ impl Pending {
             self.ends.remove(partition);
             if let Some(chunk) = self.partitions.remove(partition) {
                 self.records -= chunk.records.len();
+                self.bytes -= chunk.records.iter().map(size).sum::<usize>();
             }
         }
         if self.partitions.is_empty() {
@@ -53,6 +58,7 @@ impl Pending {
         let from = self.ends.get(&partition).copied().unwrap_or(first);
         let span = OffsetSpan { topic: topic.clone(), partition, from, to: from };
         self.records += records.len();
+        self.bytes += records.iter().map(size).sum::<usize>();
         self.since.get_or_insert_with(Instant::now);
         let chunk = self.partitions.entry(partition).or_insert(Chunk { span, records: Vec::new() });
         chunk.records.extend(records);
@@ -63,17 +69,22 @@ impl Pending {
     /// Takes everything, to be stored.
     pub(crate) fn take(&mut self) -> Vec<Chunk> {
         self.records = 0;
+        self.bytes = 0;
         self.since = None;
         std::mem::take(&mut self.partitions).into_values().collect()
     }
 
-    /// Records that wait.
-    pub(crate) fn len(&self) -> usize {
-        self.records
+    /// Whether that is enough to be stored: `most` records, or [`MOST_BYTES`].
+    pub(crate) fn is_full(&self, most: usize) -> bool {
+        self.records >= most || self.bytes >= MOST_BYTES
     }
 
     /// Since when the oldest one waits; none when nothing does.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.since
     }
+}
+
+fn size(record: &Record) -> usize {
+    record.payload.len() + record.headers.encoded().len() + record.key.as_ref().map_or(0, |key| key.len())
 }

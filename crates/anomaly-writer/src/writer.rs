@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pulse_core::names::dead_letter_topic;
 use pulse_core::ports::{AnomalyStore, EventProducer, EventSource, Polled, PortError};
 use pulse_core::{Backoff, ErrorClass};
-use pulse_runtime::Health;
+use pulse_runtime::{Health, chain};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +46,7 @@ where
         stop,
         backoff,
         troubled: false,
+        assigned: BTreeSet::new(),
         drain_until: None,
         report: WriterReport::default(),
     };
@@ -56,7 +57,6 @@ where
         dead_letter_topic,
         state,
         pending: Pending::default(),
-        assigned: BTreeSet::new(),
         lags: BTreeMap::new(),
     };
     match writer.run().await {
@@ -77,8 +77,6 @@ struct Writer<S, A, P> {
     dead_letter_topic: Arc<str>,
     state: State,
     pending: Pending,
-    /// The partitions that are ours.
-    assigned: BTreeSet<u32>,
     /// Records not read yet, by partition.
     lags: BTreeMap<u32, u64>,
 }
@@ -92,6 +90,8 @@ struct State {
     backoff: Backoff,
     /// Whether the last attempt failed.
     troubled: bool,
+    /// The partitions that are ours.
+    assigned: BTreeSet<u32>,
     /// When the time to drain is up; none before the stop.
     drain_until: Option<Instant>,
     report: WriterReport,
@@ -123,7 +123,7 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
                 Some(Polled::Records(batch)) => {
                     self.lags.insert(batch.partition, batch.lag());
                     self.pending.push(&self.state.options.topic, batch);
-                    if self.pending.len() >= self.state.options.batch_records {
+                    if self.pending.is_full(self.state.options.batch_records) {
                         self.flush().await?;
                     }
                 }
@@ -146,6 +146,8 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
         loop {
             // Polls are cancel safe, so that giving one up loses nothing.
             let polled = match until {
+                // A source that always has more would never let the time be up.
+                Some(until) if until <= Instant::now() => return Ok(None),
                 Some(until) => match timeout_at(until, self.source.poll(most)).await {
                     Ok(polled) => polled,
                     Err(_) => return Ok(None),
@@ -181,9 +183,9 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
             }
         }
         self.pending.assign(partitions, &positions);
-        self.assigned.extend(partitions);
+        self.state.assigned.extend(partitions);
         self.state.recovered();
-        self.state.health.set_ready();
+        self.state.show();
         tracing::info!(partitions = partitions.len(), "the writer goes on where the database ends");
         Ok(())
     }
@@ -193,9 +195,9 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
         tracing::info!(?partitions, "partitions were taken away");
         self.lags.retain(|partition, _| !partitions.contains(partition));
         self.pending.revoke(partitions);
-        self.assigned.retain(|partition| !partitions.contains(partition));
-        if self.assigned.is_empty() {
-            self.state.health.set_not_ready("waiting for partitions");
+        self.state.assigned.retain(|partition| !partitions.contains(partition));
+        if self.state.assigned.is_empty() {
+            self.state.show();
         }
     }
 
@@ -223,6 +225,15 @@ impl State {
     fn recovered(&mut self) {
         self.backoff.reset();
         if std::mem::take(&mut self.troubled) {
+            self.show();
+        }
+    }
+
+    /// Shows that the writer can work, if it has what to work on.
+    fn show(&self) {
+        if self.assigned.is_empty() {
+            self.health.set_not_ready("waiting for partitions");
+        } else {
             self.health.set_ready();
         }
     }
@@ -236,11 +247,11 @@ impl State {
         if error.class() != ErrorClass::Retry {
             return Err(wrap(Box::new(error)).into());
         }
-        let pause = self.backoff.pause(rand::random());
-        tracing::warn!(%error, pause_ms = pause.as_millis(), "trying again after a pause");
+        let (pause, reason) = (self.backoff.pause(rand::random()), chain(&error));
+        tracing::warn!(reason, pause_ms = pause.as_millis(), "trying again after a pause");
         self.metrics.retried();
         self.troubled = true;
-        self.health.set_not_ready(format!("trying again: {error}"));
+        self.health.set_not_ready(format!("trying again: {reason}"));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             // The stop cuts one pause short; what comes after it is paced again, until the time to drain is up.

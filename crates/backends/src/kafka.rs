@@ -98,14 +98,15 @@ impl Kafka {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-            match (was_up, link.is_up()) {
+            let is_up = link.is_up();
+            match (was_up, is_up) {
                 (true, false) => {
                     self.health.set_not_ready(format!("waiting for Kafka at {}", self.settings.brokers));
                 }
                 (false, true) => self.health.set_ready(),
                 _ => {}
             }
-            was_up = link.is_up();
+            was_up = is_up;
         }
     }
 }

@@ -38,7 +38,8 @@ pub trait EventProducer: Send + 'static {
 /// What [`EventSource::poll`] has found.
 #[derive(Debug)]
 pub enum Polled {
-    /// These partitions are ours from now on. Reading starts where [`EventSource::seek`] says, else at their beginning.
+    /// These partitions are ours from now on, besides those that were. Reading starts where [`EventSource::seek`] says, else
+    /// at their beginning. The list may be empty: the group has no partition to spare.
     Assigned(Vec<u32>),
     /// These partitions are no longer ours: nothing of them may be committed any more.
     Revoked(Vec<u32>),
@@ -56,8 +57,14 @@ pub trait EventSource: Send + 'static {
     /// Waits, for a short while, for the next thing that happens. Cancel safe: nothing is lost when dropped.
     fn poll(&mut self, max_records: usize) -> impl Future<Output = Result<Polled, Self::Error>> + Send;
 
-    /// Goes on reading `partition` at `offset`.
+    /// Goes on reading `partition` at `offset`. What was there and is no more, counts as lost.
     fn seek(&mut self, partition: u32, offset: u64) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Goes on reading `partition` at the first record that there is.
+    fn seek_to_beginning(&mut self, partition: u32) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Reads nothing of `partitions`, which are ours, until it is said by a seek from where.
+    fn pause(&mut self, partitions: &[u32]);
 }
 
 /// An entry of a compacted state topic: the latest value of a key, or a tombstone.
@@ -72,8 +79,10 @@ pub struct StateRecord {
 /// What stands for one partition: where its group goes on, and its state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// The committed offset: the first that was not processed yet.
+    /// The committed offset: the first that was not processed yet. None where the group has not begun.
     pub committed: Option<u64>,
+    /// Where a group that has not begun is to begin.
+    pub start: u64,
     /// The latest value of every key of the state.
     pub state: Vec<StateRecord>,
 }
@@ -92,17 +101,22 @@ pub struct Commit {
 }
 
 /// Commits outputs, state and position of a partition for a consumer group, in one transaction.
-pub trait Committer: Send + 'static {
+///
+/// Some partitions may be taken over while others commit. Of one partition there is one call at a time.
+pub trait Committer: Send + Sync + 'static {
     /// Why a call failed.
     type Error: PortError;
 
-    /// Takes over `partitions`: whoever held them before can commit nothing of them any more. The answer has one entry
-    /// for each, in their order.
-    fn restore(&mut self, partitions: &[u32]) -> impl Future<Output = Result<Vec<Restored>, Self::Error>> + Send;
+    /// Takes over `partitions`: whoever held them before can commit nothing of them any more. The answer has one
+    /// result for each, in their order. Dropped, it may have taken over some of them.
+    fn restore(&self, partitions: &[u32]) -> impl Future<Output = Vec<Result<Restored, Self::Error>>> + Send;
 
     /// Makes each of `commits` visible, all of it or nothing, with at most one for each partition. The answer has one
     /// result for each, in their order: a partition that is lost does not hold up the others.
-    fn commit(&mut self, commits: &[Commit]) -> impl Future<Output = Vec<Result<(), Self::Error>>> + Send;
+    fn commit(&self, commits: &[Commit]) -> impl Future<Output = Vec<Result<(), Self::Error>>> + Send;
+
+    /// Lets go of `partitions`, and of what was held for them.
+    fn release(&self, partitions: &[u32]);
 }
 
 /// Scores of a batch of rows by one model.

@@ -79,10 +79,12 @@ async fn consume(settings: &KafkaSettings, topic: &str, group: &str) -> anyhow::
 }
 
 async fn commit(settings: &KafkaSettings, input: &str, output: &Arc<str>, state: &str) -> anyhow::Result<()> {
-    let mut committer = KafkaCommitter::new(settings, "commit", input, state, StartAt::Earliest)?;
+    let committer = KafkaCommitter::new(settings, "commit", input, state, StartAt::Earliest)?;
     let all: Vec<u32> = (0..PARTITIONS).collect();
     let begun = Instant::now();
-    committer.restore(&all).await?;
+    for restored in committer.restore(&all).await {
+        restored?;
+    }
     println!("restore  {:8.0} ms for {PARTITIONS} partitions", begun.elapsed().as_secs_f64() * 1000.0);
     for outputs in [0, 10, OUTPUTS] {
         let mut times = Histogram::<u64>::new(3)?;

@@ -9,7 +9,7 @@ mod restore;
 mod transaction;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use pulse_core::ports::{Commit, Committer, Restored};
@@ -38,7 +38,7 @@ pub enum StartAt {
 #[derive(Debug)]
 pub struct KafkaCommitter {
     shared: Arc<Shared>,
-    holders: HashMap<u32, Holder>,
+    holders: Mutex<HashMap<u32, Holder>>,
 }
 
 /// What all partitions share.
@@ -53,7 +53,7 @@ pub(crate) struct Shared {
 
 impl KafkaCommitter {
     /// A committer of `group` for what it reads from `topic`. State stands in `state_topic`, which has the same partitions.
-    /// A group without a position begins at `start`, which is committed then, so that it is chosen once.
+    /// A group without a position is to begin at `start`.
     ///
     /// # Errors
     /// When librdkafka does not take the settings.
@@ -73,7 +73,7 @@ impl KafkaCommitter {
             state_topic: Arc::from(state_topic),
             start,
         };
-        Ok(Self { shared: Arc::new(shared), holders: HashMap::new() })
+        Ok(Self { shared: Arc::new(shared), holders: Mutex::default() })
     }
 
     async fn check(&self, commit: &Commit, state_topic: Topic) -> Result<(), KafkaError> {
@@ -94,18 +94,25 @@ impl KafkaCommitter {
 impl Committer for KafkaCommitter {
     type Error = KafkaError;
 
-    async fn restore(&mut self, partitions: &[u32]) -> Result<Vec<Restored>, KafkaError> {
-        for partition in partitions {
-            // Its producer would be fenced by the new one.
-            self.holders.remove(partition);
+    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, KafkaError>> {
+        // Their producers would be fenced by the new ones.
+        self.release(partitions);
+        match restore::restore(&self.shared, partitions).await {
+            Ok(restored) => partitions
+                .iter()
+                .zip(restored)
+                .map(|(&partition, result)| {
+                    let (holder, restored) = result?;
+                    self.holders().insert(partition, holder);
+                    Ok(restored)
+                })
+                .collect(),
+            // Whatever it was, it was in the way of all of them.
+            Err(error) => partitions.iter().map(|_| Err(error.clone())).collect(),
         }
-        let restored = restore::restore(&self.shared, partitions).await?;
-        let (holders, restored): (Vec<Holder>, Vec<Restored>) = restored.into_iter().unzip();
-        self.holders.extend(partitions.iter().copied().zip(holders));
-        Ok(restored)
     }
 
-    async fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), KafkaError>> {
+    async fn commit(&self, commits: &[Commit]) -> Vec<Result<(), KafkaError>> {
         let mut waiting = Vec::with_capacity(commits.len());
         for commit in commits {
             // All are under way before the first is waited for.
@@ -117,7 +124,7 @@ impl Committer for KafkaCommitter {
                 Ok(answer) => answer.await.unwrap_or(Err(KafkaError::Closed)),
                 Err(error) => Err(error),
             };
-            if let Err(KafkaError::Aborted { .. }) = result {
+            if let Err(KafkaError::Aborted { .. } | KafkaError::TooLarge { .. }) = result {
                 // Perhaps a topic is not what it was: the next attempt finds out.
                 commit.outputs.iter().for_each(|output| self.shared.catalog.forget(&output.topic));
                 self.shared.catalog.forget(&self.shared.state_topic);
@@ -126,17 +133,27 @@ impl Committer for KafkaCommitter {
         }
         results
     }
+
+    fn release(&self, partitions: &[u32]) {
+        self.holders().retain(|partition, _| !partitions.contains(partition));
+    }
 }
 
 impl KafkaCommitter {
+    fn holders(&self) -> MutexGuard<'_, HashMap<u32, Holder>> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn begin(&self, commit: &Commit) -> Result<partition::Answer, KafkaError> {
-        let Some(holder) = self.holders.get(&commit.partition) else {
-            let (group, topic) = (self.shared.group.to_string(), self.shared.topic.to_string());
-            return Err(KafkaError::NotRestored { group, topic, partition: commit.partition });
-        };
         let state_topic = self.shared.catalog.topic(&self.shared.state_topic).await?;
         self.check(commit, state_topic).await?;
-        holder.commit(commit.clone())
+        match self.holders().get(&commit.partition) {
+            Some(holder) => holder.commit(commit.clone()),
+            None => {
+                let (group, topic) = (self.shared.group.to_string(), self.shared.topic.to_string());
+                Err(KafkaError::NotRestored { group, topic, partition: commit.partition })
+            }
+        }
     }
 }
 

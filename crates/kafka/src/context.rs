@@ -21,7 +21,7 @@ pub(crate) use statistics::{PartitionStatistics, Statistics};
 pub struct Link(Arc<AtomicBool>);
 
 impl Link {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Until the contrary is known, after a second.
         Self(Arc::new(AtomicBool::new(true)))
     }
@@ -47,7 +47,12 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new() -> Self {
-        Self { link: Link::new(), refused: Mutex::new(None) }
+        Self::showing(Link::new())
+    }
+
+    /// One that shows by `link` whether it is connected.
+    pub(crate) fn showing(link: Link) -> Self {
+        Self { link, refused: Mutex::new(None) }
     }
 
     pub(crate) fn link(&self) -> &Link {

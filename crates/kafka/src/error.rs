@@ -4,7 +4,7 @@ use pulse_core::{Classify, ErrorClass};
 use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
 
 /// Why a call failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum KafkaError {
     /// A property that librdkafka does not take. Its value is left out: it may be a secret.

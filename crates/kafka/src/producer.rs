@@ -46,9 +46,9 @@ impl KafkaProducer {
     /// # Errors
     /// When librdkafka does not take the settings.
     pub fn new(settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        let client = Client::start(settings)?;
-        let catalog = Catalog::new(settings);
-        Ok(Self { settings: settings.clone(), catalog, link: client.link.clone(), client: Some(client) })
+        let link = Link::new();
+        let client = Client::start(settings, &link)?;
+        Ok(Self { settings: settings.clone(), catalog: Catalog::new(settings), link, client: Some(client) })
     }
 
     /// Whether brokers are connected.
@@ -111,7 +111,7 @@ impl EventProducer for KafkaProducer {
     async fn append(&mut self, records: Vec<NewRecord>) -> Result<(), KafkaError> {
         self.catalog.check(&records).await?;
         if self.client.is_none() {
-            let client = Client::start(&self.settings)?;
+            let client = Client::start(&self.settings, &self.link)?;
             self.client = Some(client);
         }
         let client = self.client.as_ref().ok_or(KafkaError::Closed)?;
@@ -159,9 +159,9 @@ struct Client {
 }
 
 impl Client {
-    fn start(settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        let deliveries = Deliveries::new();
-        let link = deliveries.link().clone();
+    /// One whose connection shows by `link`.
+    fn start(settings: &KafkaSettings, link: &Link) -> Result<Self, KafkaError> {
+        let deliveries = Deliveries::new(link.clone());
         let producer = settings.client(&Role::Producer)?.create_with_context(deliveries);
         let producer: Arc<BaseProducer<Deliveries>> = Arc::new(producer.map_err(KafkaError::of_setup)?);
         let stop = Arc::new(AtomicBool::new(false));
@@ -173,7 +173,7 @@ impl Client {
         };
         let thread = std::thread::Builder::new().name("kafka-producer".to_owned()).spawn(run);
         let thread = Some(thread.map_err(|error| KafkaError::Client { reason: error.to_string() })?);
-        Ok(Self { producer, link, stop, thread })
+        Ok(Self { producer, link: link.clone(), stop, thread })
     }
 
     fn deliveries(&self) -> &Deliveries {

@@ -237,6 +237,24 @@ impl EventSource for KafkaSource {
         }
         self.open(partition, Some(offset))
     }
+
+    async fn seek_to_beginning(&mut self, partition: u32) -> Result<(), KafkaError> {
+        if !self.openings.contains_key(&partition) {
+            return Err(KafkaError::NotAssigned { topic: self.topic.to_string(), partition });
+        }
+        self.open(partition, None)
+    }
+
+    fn pause(&mut self, partitions: &[u32]) {
+        for partition in partitions {
+            self.unsought.remove(partition);
+            // What comes of an earlier opening is dropped.
+            if let Some(opening) = self.openings.get_mut(partition) {
+                *opening = None;
+            }
+        }
+        self.rest.take_if(|rest| partitions.contains(&rest.partition()));
+    }
 }
 
 impl Handle {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use pulse_core::ports::Restored;
 use pulse_core::{Headers, Record, RecordBatch};
 use pulse_features::{Featurizer, UseCaseDir};
 use pulse_pipeline::{ColumnBuckets, PartitionPipeline, Plan};
@@ -51,7 +52,7 @@ fn batch(dir: &UseCaseDir) -> Result<RecordBatch, Failure> {
 }
 
 fn nanoseconds(plan: &Arc<Plan>, featurizer: &Featurizer, batch: &RecordBatch) -> f64 {
-    let mut pipeline = PartitionPipeline::restore(Arc::clone(plan), featurizer.clone(), &[]).pipeline;
+    let mut pipeline = PartitionPipeline::restore(Arc::clone(plan), featurizer.clone(), &Restored::default()).pipeline;
     let batches = vec![batch.clone(); BATCHES];
     let started = Instant::now();
     for batch in batches {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pulse_core::names::HEADER_USE_CASE;
-use pulse_core::ports::StateRecord;
+use pulse_core::ports::{Restored, StateRecord};
 use pulse_core::use_case::Entity;
 use pulse_core::{Matrix, Record, RecordBatch, TimestampMs};
 use pulse_features::{Fault, Featurizer, Need, check_entity, is_storable};
@@ -35,9 +35,11 @@ pub struct Restoration {
     /// The pipeline.
     pub pipeline: PartitionPipeline,
     /// The first offset that its state does not know. Events from here to the committed offset have to be
-    /// [replayed](PartitionPipeline::replay).
-    pub replay_from: u64,
-    /// Why the snapshot could not be used, where there was one. The state is then rebuilt by replay.
+    /// [replayed](PartitionPipeline::replay). None: all events that there are.
+    pub replay_from: Option<u64>,
+    /// The first offset that is to be judged.
+    pub judge_from: u64,
+    /// Why the snapshot could not be used. The state is then built by replay, as far as the events are still there.
     pub rebuilt: Option<String>,
 }
 
@@ -48,19 +50,32 @@ enum Admission<'r> {
 }
 
 impl PartitionPipeline {
-    /// A pipeline with the state that `snapshot` holds. A snapshot that is damaged, or of other settings, is left aside.
+    /// A pipeline with the state that stands in the log. A snapshot that is damaged, of other settings or of another topic is
+    /// left aside.
+    ///
+    /// A group that has not begun knows nothing of the events before its start. That is so after a restart as well, so
+    /// [`snapshot`](Self::snapshot) has to go into its first commit.
     #[must_use]
-    pub fn restore(plan: Arc<Plan>, featurizer: Featurizer, snapshot: &[StateRecord]) -> Restoration {
-        let (states, replay_from, rebuilt) = match States::restore(&plan, snapshot) {
-            Ok((states, offset)) => (states, offset, None),
-            Err(error @ (SnapshotError::Layout | SnapshotError::Damaged)) => {
-                (States::new(&plan), 0, Some(error.to_string()))
+    pub fn restore(plan: Arc<Plan>, featurizer: Featurizer, restored: &Restored) -> Restoration {
+        let judge_from = restored.committed.unwrap_or(restored.start);
+        let usable = match restored.committed {
+            Some(committed) => match States::restore(&plan, &restored.state) {
+                Ok((_, offset)) if offset > committed => Err(SnapshotError::Ahead),
+                result => result,
+            },
+            None if restored.state.is_empty() => Ok((States::new(&plan), restored.start)),
+            None => Err(SnapshotError::Foreign),
+        };
+        let (states, replay_from, rebuilt) = match usable {
+            Ok((states, offset)) => (states, Some(offset), None),
+            Err(error) => {
+                (States::new(&plan), restored.committed.map_or(Some(judge_from), |_| None), Some(error.to_string()))
             }
         };
-        let stale = rebuilt.iter().flat_map(|_| snapshot.iter().map(|record| record.key.clone())).collect();
-        let pipeline =
-            Self { plan, featurizer, states, position: replay_from, stale, row: Vec::new(), model_row: Vec::new() };
-        Restoration { pipeline, replay_from, rebuilt }
+        let stale = rebuilt.iter().flat_map(|_| restored.state.iter().map(|record| record.key.clone())).collect();
+        let position = replay_from.unwrap_or_default();
+        let pipeline = Self { plan, featurizer, states, position, stale, row: Vec::new(), model_row: Vec::new() };
+        Restoration { pipeline, replay_from, judge_from, rebuilt }
     }
 
     /// The first offset that was not seen yet.

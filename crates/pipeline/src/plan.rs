@@ -129,6 +129,12 @@ impl Plan {
         forest.into_iter().chain(self.rolling.is_some().then_some(DETECTOR_ROLLING))
     }
 
+    /// The topic of dead letters.
+    #[must_use]
+    pub fn dead_letters(&self) -> &Arc<str> {
+        &self.dead_letters
+    }
+
     pub(crate) fn label_index(&self, label: Option<&str>) -> u16 {
         let Some(label) = label.filter(|label| !label.is_empty()) else { return 0 };
         let index = self.labels.iter().position(|known| known == label).unwrap_or(self.labels.len() - 1);

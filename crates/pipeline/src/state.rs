@@ -38,6 +38,12 @@ pub(crate) enum SnapshotError {
     Layout,
     #[error("it is damaged")]
     Damaged,
+    #[error("there is none")]
+    Missing,
+    #[error("it knows events behind the committed offset, which was set back, or is of another topic")]
+    Ahead,
+    #[error("it is of a group that was removed, or of another topic")]
+    Foreign,
 }
 
 impl States {
@@ -79,7 +85,7 @@ impl States {
         records
     }
 
-    /// Reads a snapshot back: the state, and the offset that it is true for. No snapshot is an empty state, true for offset 0.
+    /// Reads a snapshot back: the state, and the offset that it is true for.
     pub(crate) fn restore(plan: &Plan, records: &[StateRecord]) -> Result<(Self, u64), SnapshotError> {
         let (mut states, mut position) = (Self::new(plan), None);
         let layout = plan.state_layout();
@@ -95,7 +101,7 @@ impl States {
         }
         match position {
             Some(position) => Ok((states, position)),
-            None if states.entities.is_empty() => Ok((states, 0)),
+            None if records.is_empty() => Err(SnapshotError::Missing),
             None => Err(SnapshotError::Damaged),
         }
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use pulse_core::names::{HEADER_REASONS, HEADER_USE_CASE};
-use pulse_core::ports::Scores;
+use pulse_core::ports::{Restored, Scores};
 use pulse_core::{Headers, Record, RecordBatch};
 use pulse_features::{Fault, Featurizer, UseCaseDir};
 use pulse_pipeline::{PartitionPipeline, Plan};
@@ -26,7 +26,7 @@ fn pipeline() -> PartitionPipeline {
     let dir = UseCaseDir::load(usecases.path(), "devices").unwrap();
     let featurizer = Featurizer::new(&dir).unwrap();
     let plan = Arc::new(Plan::new(&dir, &featurizer, None).unwrap());
-    PartitionPipeline::restore(plan, featurizer, &[]).pipeline
+    PartitionPipeline::restore(plan, featurizer, &Restored::default()).pipeline
 }
 
 /// What becomes of a record.
@@ -124,7 +124,7 @@ fn fields() -> Vec<Case> {
         field("many digits", "value", "12.50000000000000000000000000000000000001"),
         field("an integer with a fraction", "count", "2.5"),
         field("an integer written as a float", "count", "10.0"),
-        field("an integer beyond 64 bits", "count", "1e19"),
+        field("an integer beyond 64 bits", "count", "1e20"),
         field("no multiple", "count", "12"),
         field("not in its list", "mode", "\"off\""),
         field("not in its list", "mode", "\"AUTO\""),
@@ -188,6 +188,9 @@ fn keys_and_headers() -> Vec<Case> {
     };
     let of = |use_case: &[u8]| Headers::new([(HEADER_USE_CASE, use_case)]);
     let long = "x".repeat(257);
+    let digits = "18446744073709551615";
+    let mut large = record(event("device_id", Some(digits)));
+    large.key = Some(Bytes::from_static(digits.as_bytes()));
     vec![
         key("no key", "no key", None),
         key("an empty key", "key of 0 bytes", Some(b"")),
@@ -200,6 +203,7 @@ fn keys_and_headers() -> Vec<Case> {
         entity("an entity that is null", "null"),
         entity("an entity of another type", "[]"),
         entity("a control character in the entity", r#""pump\u0007""#),
+        ("a large number as the entity", format!("`\"device_id\":{digits}` and such a key"), large),
         headers("another use case", "header `pulse-use-case: nyc_taxi`", of(b"nyc_taxi")),
         headers("another use case, broken JSON and no key", "header `pulse-use-case: nyc_taxi`", of(b"nyc_taxi")),
         headers("a use case that is no text", "header `pulse-use-case` of 0xFF", of(b"\xff")),

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use pulse_core::names::{HEADER_LABEL, HEADER_ORIGIN, HEADER_REASONS, HEADER_USE_CASE};
-use pulse_core::ports::{Scores, StateRecord};
+use pulse_core::ports::{Restored, Scores, StateRecord};
 use pulse_core::{Anomaly, Headers, NewRecord, Record, RecordBatch, Severity};
 use pulse_features::{Fault, Featurizer, UseCaseDir};
-use pulse_pipeline::{ColumnBuckets, PartitionPipeline, Plan};
+use pulse_pipeline::{ColumnBuckets, PartitionPipeline, Plan, Restoration};
 
 const CONFIG: &str = "
 name: devices
@@ -47,10 +47,17 @@ fn setup_with(config: &str, model: Option<&[String]>) -> Setup {
 }
 
 impl Setup {
+    /// A pipeline that goes on with `snapshot`, or begins.
     fn pipeline(&self, snapshot: &[StateRecord]) -> (PartitionPipeline, u64) {
-        let restoration = PartitionPipeline::restore(Arc::clone(&self.plan), self.featurizer.clone(), snapshot);
+        let committed = (!snapshot.is_empty()).then_some(u64::MAX);
+        let restoration = self.restore(committed, snapshot);
         assert_eq!(restoration.rebuilt, None);
-        (restoration.pipeline, restoration.replay_from)
+        (restoration.pipeline, restoration.replay_from.unwrap())
+    }
+
+    fn restore(&self, committed: Option<u64>, snapshot: &[StateRecord]) -> Restoration {
+        let restored = Restored { committed, start: 0, state: snapshot.to_vec() };
+        PartitionPipeline::restore(Arc::clone(&self.plan), self.featurizer.clone(), &restored)
     }
 }
 
@@ -222,8 +229,8 @@ fn a_snapshot_of_other_settings_or_damaged_is_left_aside() {
     for cut in 0..snapshot[0].value.as_ref().unwrap().len() {
         let mut damaged = snapshot.clone();
         damaged[0].value = damaged[0].value.as_ref().map(|value| value.slice(..cut));
-        let restored = PartitionPipeline::restore(Arc::clone(&setup.plan), setup.featurizer.clone(), &damaged);
-        assert_eq!((restored.replay_from, restored.rebuilt.is_some()), (0, true), "cut at {cut}");
+        let restored = setup.restore(Some(12), &damaged);
+        assert_eq!((restored.replay_from, restored.rebuilt.is_some()), (None, true), "cut at {cut}");
         // The entity that damaged it never comes again; the state that is left can be used all the same.
         let mut rebuilt = restored.pipeline;
         rebuilt.replay(&batch(&calm("b", 3)));
@@ -233,6 +240,26 @@ fn a_snapshot_of_other_settings_or_damaged_is_left_aside() {
         let (pipeline, from) = setup.pipeline(&kept);
         assert_eq!((pipeline.entities(), from), (1, 3));
     }
+}
+
+#[test]
+fn a_snapshot_says_where_replay_begins_unless_it_is_of_another_log() {
+    let setup = setup(None);
+    let (mut pipeline, _) = setup.pipeline(&[]);
+    run(&mut pipeline, &calm("a", 12));
+    let snapshot = pipeline.snapshot();
+    let found = |committed, state: &[StateRecord]| {
+        let found = setup.restore(committed, state);
+        (found.replay_from, found.judge_from, found.pipeline.entities(), found.rebuilt.is_some())
+    };
+    assert_eq!(found(Some(12), &snapshot), (Some(12), 12, 1, false));
+    assert_eq!(found(Some(20), &snapshot), (Some(12), 20, 1, false));
+    assert_eq!(found(Some(11), &snapshot), (None, 11, 0, true), "it knows an event that is still to be judged");
+    assert_eq!(found(None, &snapshot), (Some(0), 0, 0, true), "the group was removed: it begins anew");
+    assert_eq!(found(Some(5), &[]), (None, 5, 0, true), "the state is lost");
+    assert_eq!(found(None, &[]), (Some(0), 0, 0, false));
+    let beginning = setup.restore(None, &[]).pipeline.snapshot();
+    assert_eq!(found(Some(0), &beginning), (Some(0), 0, 0, false), "what was there before the start is never replayed");
 }
 
 fn events() -> impl Strategy<Value = Vec<Record>> {

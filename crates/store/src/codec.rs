@@ -31,6 +31,8 @@ const HEADER: usize = 20;
 const CHECKED: usize = 12;
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
+/// One byte of an LZ4 block stands for 255 at the most.
+const LZ4_GROWTH: usize = 255;
 /// Bodies below this are not worth compressing.
 const COMPRESS_FROM: usize = 256;
 /// Largest record, in bytes, well below SQLite's limit for a blob.
@@ -48,6 +50,9 @@ pub(crate) enum CodecError {
     /// The bytes are not those that were written.
     #[error("its checksum is wrong")]
     Checksum,
+    /// No body of this size has that length.
+    #[error("its length is wrong")]
+    Length,
     /// The compressed body is no LZ4 block.
     #[error("its compression is damaged")]
     Compression,
@@ -139,6 +144,10 @@ impl Decoder {
         let body = match codec {
             PLAIN => Bytes::from(blob).slice(HEADER..),
             LZ4 => {
+                // No block of LZ4 unpacks to more: what claims to would only make us ask for memory.
+                if raw > body.len().saturating_mul(LZ4_GROWTH) {
+                    return Err(CodecError::Length);
+                }
                 let mut plain = vec![0; raw];
                 let length = lz4_flex::block::decompress_into(body, &mut plain).map_err(|_| CodecError::Compression)?;
                 if length != raw {

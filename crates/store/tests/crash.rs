@@ -12,7 +12,7 @@ use pulse_core::NewRecord;
 use pulse_core::ports::{AnomalyQuery as _, AnomalyStore as _, Commit, Committer as _, EventProducer as _};
 use pulse_core::ports::{OffsetSpan, StateRecord};
 use pulse_store::{EmbeddedAnomalyStore, EmbeddedCommitter, EmbeddedProducer, EmbeddedStore};
-use pulse_testkit::contract::read;
+use pulse_testkit::contract::{read, restore};
 use pulse_testkit::{FixedClock, TempStore, anomaly, record, taxi_trip};
 
 /// Set for the child process: the file that it writes until it is killed.
@@ -42,8 +42,8 @@ impl Writer {
     /// Goes on where the one before was killed, which may be in the middle of a round.
     async fn open(store: &EmbeddedStore) -> anyhow::Result<Self> {
         let (mut producer, mut anomalies) = (store.producer(), store.anomaly_store());
-        let mut committer = store.committer("workers", "events", "state");
-        let next = committer.restore(&[0, 1]).await?[0].committed.unwrap_or(0);
+        let committer = store.committer("workers", "events", "state");
+        let next = restore(&committer, &[0, 1]).await?[0].committed.unwrap_or(0);
         let end = producer.last_records("events").await?.first().map_or(0, |record| record.offset + 1);
         let stored = anomalies.positions("anomalies").await?.first().map_or(0, |&(_, end)| end);
         Ok(Self { producer, committer, anomalies, next, end, stored })
@@ -96,8 +96,8 @@ async fn write_for_ever(path: &Path) -> anyhow::Result<()> {
 /// Checks what a killed writer left; gives the number of rounds.
 async fn check(path: &Path) -> anyhow::Result<u64> {
     let store = open(path).await?;
-    let mut committer = store.committer("workers", "events", "state");
-    let restored = committer.restore(&[0, 1]).await?;
+    let committer = store.committer("workers", "events", "state");
+    let restored = restore(&committer, &[0, 1]).await?;
     let first = &restored[0];
     assert_eq!(*first, restored[1], "both partitions are committed together");
     let rounds = first.committed.unwrap_or(0) / 100;

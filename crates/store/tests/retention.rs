@@ -8,7 +8,7 @@ use pulse_core::Anomaly;
 use pulse_core::ports::{AnomalyQuery as _, AnomalyStore as _, Commit, Committer as _, EventProducer as _};
 use pulse_core::ports::{EventSource as _, OffsetSpan};
 use pulse_store::{EmbeddedStore, Retention};
-use pulse_testkit::contract::{assigned, read};
+use pulse_testkit::contract::{assigned, read, restore};
 use pulse_testkit::{FixedClock, TempStore, anomaly, record, taxi_trip};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -27,8 +27,8 @@ async fn filled(place: &TempStore) -> anyhow::Result<(EmbeddedStore, Arc<FixedCl
 }
 
 async fn commit(store: &EmbeddedStore, group: &str, next_offset: u64) -> anyhow::Result<()> {
-    let mut committer = store.committer(group, "events", "state");
-    committer.restore(&[0]).await?;
+    let committer = store.committer(group, "events", "state");
+    restore(&committer, &[0]).await?;
     let commit = Commit { partition: 0, next_offset, ..Commit::default() };
     Ok(committer.commit(&[commit]).await.into_iter().collect::<Result<_, _>>()?)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! source loop ──► worker threads (partition % workers) ──► commit task
-//! one async task   validate, derive, detect, score, judge   one transaction for all that is ready
+//! one async task   validate, derive, detect, score, judge   a transaction for each partition, all at once
 //! ```
 //!
 //! The batches of a partition stay in order: one worker has it, and channels are first in, first out. Channels are bounded, so
@@ -10,17 +10,22 @@
 //! near that of one commit.
 //!
 //! # Invariants
-//! - Anomalies, dead letters, state and positions become visible in one transaction, or not at all.
-//! - Stopping drains: what was read is judged and committed, and a last snapshot spares the next start its replay.
+//! - Anomalies, dead letters, state and position of a partition become visible in one transaction, or not at all.
+//! - A partition is read once it was taken over, which is done beside the work on the others.
+//! - Stopping drains: what was read is judged and committed, and a last snapshot spares the next start its replay. Only then
+//!   are the partitions given back.
 
 mod anomaly_log;
 mod commit;
 mod metrics;
+mod oversize;
 mod progress;
 mod quality;
 mod reader;
+mod restore;
 mod retry;
 mod run;
+mod trouble;
 mod use_case_metrics;
 mod worker;
 

@@ -52,7 +52,6 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
         clock: Arc::clone(&starting.clock),
         health: starting.health.clone(),
     };
-    starting.health.set_ready();
     starting.group.spawn(Stage::Transform, SERVICE.name, |stop| processor.run(stop));
     Ok(())
 }

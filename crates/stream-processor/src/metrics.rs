@@ -22,6 +22,7 @@ pub struct Metrics {
     pub(crate) replayed: IntCounter,
     pub(crate) retries: IntCounterVec,
     pub(crate) commits: IntCounter,
+    pub(crate) oversized: IntCounter,
     use_case: UseCaseMetrics,
 }
 
@@ -79,6 +80,10 @@ impl Metrics {
             )?,
             retries: counters("pulse_processor_retries_total", "Calls tried again after a failure.", &["operation"])?,
             commits: counter("pulse_processor_commits_total", "Transactions committed.")?,
+            oversized: counter(
+                "pulse_processor_oversized_total",
+                "Anomalies and dead letters too large for their topic: cut, and written to the dead letters.",
+            )?,
             replayed: counter("pulse_processor_replayed_events_total", "Events read again to rebuild state.")?,
             lag: gauge("pulse_processor_lag_records", "Records of the assigned partitions that wait to be read.")?,
             partitions: gauge("pulse_processor_partitions", "Partitions assigned.")?,

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use pulse_core::ports::{EventSource, Polled, Restored};
 use pulse_features::Featurizer;
-use pulse_pipeline::{PartitionPipeline, Plan};
-use tokio::sync::{mpsc, oneshot};
+use pulse_pipeline::{PartitionPipeline, Plan, Restoration};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::{Assignment, ToCommitter};
+use crate::commit::{Assignment, ToCommitter, Turn};
 use crate::metrics::Metrics;
 use crate::progress::Progress;
-use crate::retry::{Next, Retry, Trouble};
+use crate::retry::{Next, Retry};
 use crate::run::{Options, ProcessorError};
+use crate::trouble::{Obstacle, Trouble};
 use crate::worker::ToWorker;
 
 /// Reads, and knows which partitions are ours.
@@ -22,15 +23,19 @@ pub(crate) struct Reader<S> {
     pub(crate) source: S,
     pub(crate) workers: Vec<mpsc::Sender<ToWorker>>,
     pub(crate) to_committer: mpsc::Sender<ToCommitter>,
-    /// Partitions that were found to be in other hands.
-    pub(crate) lost: mpsc::UnboundedReceiver<Assignment>,
+    /// What the commit task says of partitions.
+    pub(crate) turns: mpsc::UnboundedReceiver<Turn>,
+    /// Fires when all is committed that ever will be.
+    pub(crate) committed: CancellationToken,
     pub(crate) plan: Arc<Plan>,
     pub(crate) featurizer: Featurizer,
     pub(crate) metrics: Metrics,
     pub(crate) progress: Arc<Progress>,
     pub(crate) trouble: Trouble,
-    /// The number of the assignment of each partition that is ours.
-    pub(crate) assigned: HashMap<u32, u64>,
+    /// Until the group lets us in.
+    pub(crate) outside: Option<Obstacle>,
+    /// The partitions that are ours.
+    pub(crate) assigned: HashMap<u32, Assigned>,
     /// Assignments so far.
     pub(crate) assignments: u64,
     /// Lost partitions, and when they are taken back; the earliest first.
@@ -39,8 +44,26 @@ pub(crate) struct Reader<S> {
     pub(crate) drain_until: Option<Instant>,
 }
 
+/// A partition that is ours.
+pub(crate) struct Assigned {
+    number: u64,
+    /// Whether it is being read.
+    is_read: bool,
+}
+
 impl<S: EventSource> Reader<S> {
     pub(crate) async fn run(mut self, options: Options, stop: CancellationToken) -> Result<(), ProcessorError> {
+        let result = self.read(options, stop).await;
+        let Self { source, workers, to_committer, committed, .. } = self;
+        // What was read is judged and committed while the partitions are still ours.
+        drop((workers, to_committer));
+        committed.cancelled().await;
+        // To leave a group may take a while.
+        tokio::task::spawn_blocking(|| drop(source)).await.map_err(ProcessorError::Panic)?;
+        result
+    }
+
+    async fn read(&mut self, options: Options, stop: CancellationToken) -> Result<(), ProcessorError> {
         loop {
             let take_back_at = self.take_back.front().map(|(at, _)| *at);
             let polled = tokio::select! {
@@ -51,8 +74,10 @@ impl<S: EventSource> Reader<S> {
                     continue;
                 }
                 () = at(self.drain_until) => return Ok(()),
-                Some(lost) = self.lost.recv() => {
-                    self.take_back.push_back((Instant::now() + options.take_back_after, lost));
+                Some(turn) = self.turns.recv() => {
+                    if !self.turn(turn, &options).await? {
+                        return Ok(());
+                    }
                     continue;
                 }
                 () = at(take_back_at) => None,
@@ -74,38 +99,58 @@ impl<S: EventSource> Reader<S> {
         }
     }
 
+    /// Has partitions taken over. Nothing of them is read until that is done.
     async fn assign(&mut self, partitions: Vec<u32>) -> Result<bool, ProcessorError> {
+        drop(self.outside.take());
+        if partitions.is_empty() {
+            return Ok(true);
+        }
+        self.source.pause(&partitions);
         let assignments: Vec<Assignment> = partitions.iter().map(|&partition| self.number(partition)).collect();
-        let (answer, restored) = oneshot::channel();
-        if self.to_committer.send(ToCommitter::Restore(assignments.clone(), answer)).await.is_err() {
-            return Ok(false);
-        }
-        let Ok(restored) = restored.await else { return Ok(false) };
-        let (mut entities, mut to_replay) = (0, 0);
-        for (assignment, Restored { committed, state }) in assignments.into_iter().zip(restored) {
-            let partition = assignment.partition;
-            let committed = committed.unwrap_or(0);
-            let restoration = PartitionPipeline::restore(Arc::clone(&self.plan), self.featurizer.clone(), &state);
-            if let Some(reason) = restoration.rebuilt {
-                tracing::warn!(partition, reason, "the snapshot cannot be used: rebuilding the state by replay");
-            }
-            let from = restoration.replay_from.min(committed);
-            entities += restoration.pipeline.entities();
-            to_replay += committed - from;
-            self.source.seek(partition, from).await.map_err(|error| ProcessorError::Read(Box::new(error)))?;
-            let pipeline = Box::new(restoration.pipeline);
-            if !self.tell(partition, ToWorker::Assign { assignment, pipeline, emit_from: committed }).await {
-                return Ok(false);
-            }
-        }
-        tracing::info!(?partitions, entities, to_replay, "partitions assigned");
         self.show_assigned();
-        Ok(true)
+        tracing::info!(?partitions, "partitions assigned");
+        Ok(self.to_committer.send(ToCommitter::Restore(assignments)).await.is_ok())
+    }
+
+    async fn turn(&mut self, turn: Turn, options: &Options) -> Result<bool, ProcessorError> {
+        match turn {
+            Turn::Taken(assignment, restored) => self.begin(assignment, &restored).await,
+            Turn::Lost(assignment) => {
+                self.source.pause(&[assignment.partition]);
+                self.take_back.push_back((Instant::now() + options.take_back_after, assignment));
+                Ok(true)
+            }
+        }
+    }
+
+    /// Reads a partition that was taken over.
+    async fn begin(&mut self, assignment: Assignment, restored: &Restored) -> Result<bool, ProcessorError> {
+        let partition = assignment.partition;
+        match self.assigned.get_mut(&partition) {
+            Some(assigned) if assigned.number == assignment.number => assigned.is_read = true,
+            // Taken away meanwhile.
+            _ => return Ok(true),
+        }
+        let Restoration { pipeline, replay_from, judge_from, rebuilt } =
+            PartitionPipeline::restore(Arc::clone(&self.plan), self.featurizer.clone(), restored);
+        if let Some(reason) = rebuilt {
+            tracing::warn!(partition, reason, "the snapshot cannot be used: building the state anew, by replay");
+        }
+        let (entities, begins) = (pipeline.entities(), restored.committed.is_none());
+        tracing::info!(partition, entities, judge_from, ?replay_from, "partition taken over");
+        let sought = match replay_from {
+            Some(offset) => self.source.seek(partition, offset).await,
+            None => self.source.seek_to_beginning(partition).await,
+        };
+        sought.map_err(|error| ProcessorError::Read(Box::new(error)))?;
+        self.show_assigned();
+        let pipeline = Box::new(pipeline);
+        Ok(self.tell(partition, ToWorker::Assign { assignment, pipeline, judge_from, begins }).await)
     }
 
     fn number(&mut self, partition: u32) -> Assignment {
         self.assignments += 1;
-        self.assigned.insert(partition, self.assignments);
+        self.assigned.insert(partition, Assigned { number: self.assignments, is_read: false });
         Assignment { partition, number: self.assignments }
     }
 
@@ -127,7 +172,7 @@ impl<S: EventSource> Reader<S> {
         while let Some((_, Assignment { partition, number })) =
             self.take_back.pop_front_if(|(at, _)| *at <= Instant::now())
         {
-            if self.assigned.get(&partition) == Some(&number) {
+            if self.assigned.get(&partition).is_some_and(|assigned| assigned.number == number) {
                 ours.push(partition);
             }
         }
@@ -140,7 +185,7 @@ impl<S: EventSource> Reader<S> {
 
     fn show_assigned(&self) {
         self.metrics.partitions.set(i64::try_from(self.assigned.len()).unwrap_or(i64::MAX));
-        self.progress.set_assigned(self.assigned.len());
+        self.progress.set_assigned(self.assigned.values().filter(|assigned| assigned.is_read).count());
     }
 
     /// Hands a message to the partition's worker; false when it is gone, or the time to stop is over.

@@ -19,7 +19,7 @@ use crate::commit::{CommitTask, ToCommitter};
 use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::reader::Reader;
-use crate::retry::Trouble;
+use crate::trouble::Trouble;
 use crate::worker::{SnapshotPolicy, ToWorker, Worker};
 
 /// Batches that wait for a worker at the most.
@@ -124,33 +124,43 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
         let abort = CancellationToken::new();
         // Workers are threads: when this future is dropped, nothing else tells them.
         let _abort_when_dropped = abort.clone().drop_guard();
-        let trouble = Trouble { health: self.health.clone(), abort: abort.clone() };
+        let trouble = Trouble::new(self.health.clone(), abort.clone());
+        let outside = Some(trouble.obstacle("waiting for the consumer group to assign partitions"));
         let mut tasks = JoinSet::new();
         let (to_committer, commits) = mpsc::channel(COMMIT_QUEUE);
-        let (tell_lost, lost) = mpsc::unbounded_channel();
+        let (tell_turn, turns) = mpsc::unbounded_channel();
+        let committed = CancellationToken::new();
         let workers = self.spawn_workers(&mut tasks, &to_committer, &trouble);
         let Self { source, committer, plan, featurizer, options, clock, metrics, progress, .. } = self;
         let commit_task = CommitTask {
-            committer,
+            committer: Arc::new(committer),
             clock,
             metrics: metrics.clone(),
             progress: Arc::clone(&progress),
             trouble: trouble.clone(),
-            lost: tell_lost,
+            dead_letters: Arc::clone(plan.dead_letters()),
+            turns: tell_turn,
             held: HashMap::new(),
+            one_taking_at_a_time: Arc::default(),
             anomaly_log: AnomalyLog::new(options.logged_per_second),
         };
-        tasks.spawn(commit_task.run(commits));
+        let all_committed = committed.clone().drop_guard();
+        tasks.spawn(async move {
+            let _all_committed = all_committed;
+            commit_task.run(commits).await
+        });
         let reader = Reader {
             source,
             workers,
             to_committer,
-            lost,
+            turns,
+            committed,
             plan,
             featurizer,
             metrics,
             progress,
             trouble,
+            outside,
             assigned: HashMap::new(),
             assignments: 0,
             take_back: VecDeque::new(),

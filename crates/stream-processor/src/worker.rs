@@ -12,13 +12,14 @@ use tokio::sync::mpsc;
 
 use crate::commit::{Assignment, Done, ToCommitter};
 use crate::metrics::{Metrics, Stage};
-use crate::retry::{Next, Retry, Trouble};
+use crate::retry::{Next, Retry};
 use crate::run::ProcessorError;
+use crate::trouble::Trouble;
 
 /// What a worker is told.
 pub(crate) enum ToWorker {
-    /// A partition is ours. Events before `emit_from` were judged before this run.
-    Assign { assignment: Assignment, pipeline: Box<PartitionPipeline>, emit_from: u64 },
+    /// A partition is ours. Events before `judge_from` were judged before this run, unless the group only begins there.
+    Assign { assignment: Assignment, pipeline: Box<PartitionPipeline>, judge_from: u64, begins: bool },
     /// It no longer is.
     Revoke { partition: u32 },
     /// Records of a partition of ours.
@@ -28,7 +29,7 @@ pub(crate) enum ToWorker {
 pub(crate) struct Owned {
     assignment: Assignment,
     pipeline: Box<PartitionPipeline>,
-    emit_from: u64,
+    judge_from: u64,
     snapshot_at: Instant,
     /// Records judged since the last snapshot.
     unsaved: u64,
@@ -82,14 +83,16 @@ impl<S: Scorer> Worker<S> {
     /// Does what it is told; false when nobody takes the results any more.
     fn handle(&mut self, message: ToWorker) -> Result<bool, ProcessorError> {
         match message {
-            ToWorker::Assign { assignment, pipeline, emit_from } => {
+            ToWorker::Assign { assignment, pipeline, judge_from, begins } => {
                 let snapshot_at = Instant::now();
-                let mut owned = Owned { assignment, pipeline, emit_from, snapshot_at, unsaved: 0, entities: 0 };
+                let mut owned = Owned { assignment, pipeline, judge_from, snapshot_at, unsaved: 0, entities: 0 };
                 owned.count_entities(&self.metrics);
+                // That it knows nothing from before must be known after a restart, too.
+                let beginning = begins.then(|| owned.unjudged(judge_from));
                 if let Some(before) = self.owned.insert(assignment.partition, owned) {
                     self.metrics.entities.sub(before.entities);
                 }
-                Ok(true)
+                Ok(beginning.is_none_or(|beginning| self.send(beginning)))
             }
             ToWorker::Revoke { partition } => {
                 if let Some(owned) = self.owned.remove(&partition) {
@@ -106,7 +109,13 @@ impl<S: Scorer> Worker<S> {
         let (partition, lag) = (batch.partition, Some(batch.lag()));
         let Some(owned) = self.owned.get_mut(&partition) else { return Ok(true) };
         let assignment = owned.assignment;
-        let Some(batch) = owned.replay(batch, &self.metrics) else { return Ok(true) };
+        let known = owned.pipeline.position();
+        let rest = owned.replay(batch, &self.metrics);
+        if owned.pipeline.position() != known && !self.replayed(partition, lag.unwrap_or_default()) {
+            return Ok(false);
+        }
+        let Some(batch) = rest else { return Ok(true) };
+        let Some(owned) = self.owned.get_mut(&partition) else { return Ok(true) };
         let timer = self.metrics.time(Stage::Prepare);
         let prepared = owned.pipeline.prepare(batch);
         timer.observe_duration();
@@ -117,8 +126,24 @@ impl<S: Scorer> Worker<S> {
         let outcome = prepared.judge(&scores, self.clock.now());
         timer.observe_duration();
         let state = self.snapshot_if_due(partition, outcome.counts.read);
-        let done = Done { assignment, next_offset, lag, outcome, state };
-        Ok(self.done.blocking_send(ToCommitter::Done(done)).is_ok())
+        Ok(self.send(ToCommitter::Done(Box::new(Done { assignment, next_offset, lag, outcome, state }))))
+    }
+
+    /// Tells how far a replay is, and saves the state now and then: the next start goes on there. False when nobody takes it.
+    fn replayed(&mut self, partition: u32, lag: u64) -> bool {
+        let snapshots = self.snapshots;
+        let Some(owned) = self.owned.get_mut(&partition) else { return true };
+        let is_due = owned.unsaved >= snapshots.records || owned.snapshot_at.elapsed() >= snapshots.every;
+        // What the state knows must not be judged again, which is so up to the committed offset.
+        let judge_from = owned.judge_from;
+        let saved = (is_due && owned.pipeline.position() <= judge_from).then(|| owned.unjudged(judge_from));
+        let told = ToCommitter::Replayed(owned.assignment, lag);
+        saved.is_none_or(|saved| self.send(saved)) && self.send(told)
+    }
+
+    /// False when nobody takes it any more.
+    fn send(&self, told: ToCommitter) -> bool {
+        self.done.blocking_send(told).is_ok()
     }
 
     /// Scores the rows, however long that takes; none when told to give up.
@@ -130,9 +155,10 @@ impl<S: Scorer> Worker<S> {
         let mut retry = Retry::new("score", &self.metrics, &self.trouble);
         self.runtime.block_on(async {
             loop {
-                let error = match scorer.score(prepared.rows()).await {
-                    Ok(scores) => return Ok(Some(scores)),
-                    Err(error) => error,
+                let error = match self.trouble.patiently("scoring", scorer.score(prepared.rows())).await {
+                    Some(Ok(scores)) => return Ok(Some(scores)),
+                    Some(Err(error)) => error,
+                    None => return Ok(None),
                 };
                 if let Next::GiveUp =
                     retry.after(error).await.map_err(|error| ProcessorError::Score(Box::new(error)))?
@@ -154,10 +180,9 @@ impl<S: Scorer> Worker<S> {
     fn save(&mut self, age: Duration) {
         let due = |owned: &Owned| owned.unsaved > 0 && owned.snapshot_at.elapsed() >= age;
         for owned in self.owned.values_mut().filter(|owned| due(owned)) {
-            let (next_offset, state) = (owned.pipeline.position(), owned.snapshot());
-            let done =
-                Done { assignment: owned.assignment, next_offset, lag: None, outcome: Outcome::default(), state };
-            if self.done.blocking_send(ToCommitter::Done(done)).is_err() {
+            let next_offset = owned.pipeline.position().max(owned.judge_from);
+            let saved = owned.unjudged(next_offset);
+            if self.done.blocking_send(saved).is_err() {
                 return;
             }
         }
@@ -165,6 +190,12 @@ impl<S: Scorer> Worker<S> {
 }
 
 impl Owned {
+    /// The state alone, without any verdict, in a partition that stands at `next_offset`.
+    fn unjudged(&mut self, next_offset: u64) -> ToCommitter {
+        let (assignment, state) = (self.assignment, self.snapshot());
+        ToCommitter::Done(Box::new(Done { assignment, next_offset, lag: None, outcome: Outcome::default(), state }))
+    }
+
     fn snapshot(&mut self) -> Vec<StateRecord> {
         self.unsaved = 0;
         self.snapshot_at = Instant::now();
@@ -179,14 +210,15 @@ impl Owned {
 
     /// Replays the part of the batch that was judged before this run; gives back the rest, if there is one.
     fn replay(&mut self, mut batch: RecordBatch, metrics: &Metrics) -> Option<RecordBatch> {
-        let known = batch.records.partition_point(|record| record.offset < self.emit_from);
-        if known == 0 && batch.next_offset > self.emit_from {
+        let known = batch.records.partition_point(|record| record.offset < self.judge_from);
+        if known == 0 && batch.next_offset > self.judge_from {
             return Some(batch);
         }
         let rest = batch.records.split_off(known);
         metrics.replayed.inc_by(known as u64);
+        self.unsaved += known as u64;
         let (next_offset, high_watermark) = (batch.next_offset, batch.high_watermark);
-        batch.next_offset = next_offset.min(self.emit_from);
+        batch.next_offset = next_offset.min(self.judge_from);
         self.pipeline.replay(&batch);
         self.count_entities(metrics);
         let RecordBatch { topic, partition, .. } = batch;

@@ -45,8 +45,8 @@ pub struct UpArgs {
     /// The use case: a folder below the use cases' folder [env: USE_CASE] [default: nyc_taxi]
     #[arg(long, value_name = "NAME")]
     pub use_case: Option<String>,
-    /// Settings file (TOML)
-    #[arg(long, value_name = "FILE", env = "PULSE_CONFIG")]
+    /// Settings file (TOML) [env: PULSE_CONFIG]
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Folder of the file that holds log and store; started again with the same one, the pipeline goes on where it stopped
     #[arg(long, value_name = "DIR")]

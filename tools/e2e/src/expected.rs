@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use pulse_core::ports::Scores;
+use pulse_core::ports::{Restored, Scores};
 use pulse_core::use_case::RollingSettings;
 use pulse_core::{Matrix, Record, RecordBatch};
 use pulse_features::{Featurizer, Need, UseCaseDir};
@@ -42,7 +42,7 @@ pub fn verdicts(dir: &UseCaseDir, log: &[RecordBatch]) -> anyhow::Result<Expecte
     let mut pipelines: HashMap<u32, PartitionPipeline> = HashMap::new();
     let mut expected = Expected::default();
     for batch in log {
-        let fresh = || PartitionPipeline::restore(Arc::clone(&plan), featurizer.clone(), &[]).pipeline;
+        let fresh = || PartitionPipeline::restore(Arc::clone(&plan), featurizer.clone(), &Restored::default()).pipeline;
         let prepared = pipelines.entry(batch.partition).or_insert_with(fresh).prepare(batch.clone());
         let scores = model.as_ref().map_or_else(Scores::default, |model| model.score(prepared.rows()));
         for output in prepared.judge(&scores, Timestamp::UNIX_EPOCH).outputs {

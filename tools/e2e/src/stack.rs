@@ -13,6 +13,7 @@ use pulse_testkit::servers::kafka::KafkaServer;
 use pulse_testkit::servers::postgres::TestDatabase;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::process::Process;
 
@@ -29,19 +30,27 @@ pub struct Stack {
     /// Before the broker is gone, its folder stays.
     _folder: TempDir,
     usecases: PathBuf,
+    /// Last, as the place is free when all else is gone.
+    _place: SemaphorePermit<'static>,
 }
 
+/// Stacks of one process that run at once. Each has a broker of its own, half a gigabyte, beside its services; tests come
+/// as many at once as there are cores.
+static PLACES: Semaphore = Semaphore::const_new(2);
+
 impl Stack {
-    /// Starts them. The use cases are those that are shipped, unless [`with_usecases`](Self::with_usecases) says otherwise.
+    /// Starts them, once fewer than two others run. The use cases are those that are shipped, unless
+    /// [`with_usecases`](Self::with_usecases) says otherwise.
     ///
     /// # Errors
     /// When a server cannot be started.
-    pub fn start() -> anyhow::Result<Self> {
+    pub async fn start() -> anyhow::Result<Self> {
+        let place = PLACES.acquire().await?;
         let folder = tempfile::tempdir()?;
         let kafka = KafkaServer::start(&folder.path().join("kafka")).context("Kafka")?;
         let database = TestDatabase::new().context("Postgres")?;
         let usecases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../usecases");
-        Ok(Self { kafka, database, _folder: folder, usecases })
+        Ok(Self { kafka, database, _folder: folder, usecases, _place: place })
     }
 
     /// Takes the use cases of another folder.

@@ -11,7 +11,7 @@ use std::future::Future;
 
 use pulse_core::ports::{AnomalyQuery, AnomalyStore, Committer, EventProducer, EventSource};
 
-pub use reading::{assigned, read};
+pub use reading::{assigned, read, restore};
 
 /// A log under test. It starts without topics.
 pub trait LogBackend: Sized + Send + Sync {
@@ -79,6 +79,7 @@ macro_rules! log_contract {
             empty_and_large_payloads_pass,
             last_records_are_the_last,
             a_seek_resumes_anywhere,
+            a_paused_partition_waits_for_a_seek,
             a_waiting_reader_is_woken,
             what_was_appended_outlives_a_restart,
             unknown_topics_are_named,

@@ -12,6 +12,9 @@ const ADVISORIES_TIMEOUT: Duration = Duration::from_secs(60);
 
 const DENY: &str = "cargo deny";
 
+/// The manifest of the workspace of the fuzz targets.
+const FUZZ: &str = "fuzz/Cargo.toml";
+
 /// Runs every check, and then says which failed.
 ///
 /// # Errors
@@ -32,6 +35,12 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     check("clippy", &mut step::cargo(&clippy))?;
     let doc = ["doc", "--workspace", "--no-deps", "--locked", "--features", &features];
     check("documentation", step::cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    check("format of fuzz", &mut step::cargo(&["fmt", "--manifest-path", FUZZ, "--check"]))?;
+    // With our own folder, so that what both workspaces use is built once; nothing is linked, so that the library of the
+    // fuzzer, which is C++, need not be built.
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| step::workspace().join("target").into());
+    let mut fuzz = step::cargo(&["clippy", "--manifest-path", FUZZ, "--locked", "--bins", "--", "-D", "warnings"]);
+    check("clippy of fuzz", fuzz.env("CARGO_TARGET_DIR", target).env("CUSTOM_LIBFUZZER_PATH", "/none/libfuzzer.a"))?;
     if step::has_cargo_command("deny") {
         check(
             DENY,

@@ -2,10 +2,11 @@
 
 use pulse_core::ports::{AnomalyStore, Applied, EventProducer, EventSource, OffsetSpan};
 use pulse_core::{Anomaly, Classify as _, ErrorClass, NewRecord, Record};
+use pulse_runtime::chain;
 use tokio::time::Instant;
 
 use super::{End, Writer};
-use crate::dead_letter::dead_letter;
+use crate::dead_letter::{cut, dead_letter};
 use crate::error::WriterError;
 use crate::pending::Chunk;
 
@@ -108,14 +109,34 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
         Ok(end)
     }
 
-    /// Writes dead letters, however often that takes.
+    /// Writes dead letters, however often that takes. One that is itself too large is cut: were it refused for good, no
+    /// writer could ever get past its record.
     async fn set_aside(&mut self, letters: Vec<NewRecord>) -> Result<(), End> {
         if letters.is_empty() {
             return Ok(());
         }
         let count = letters.len() as u64;
-        while let Err(error) = self.deadletters.append(letters.clone()).await {
-            self.state.failed(error, WriterError::DeadLetters).await?;
+        // Parts still to be written, the next one last.
+        let mut parts = vec![letters];
+        while let Some(mut part) = parts.pop() {
+            let Err(error) = self.deadletters.append(part.clone()).await else { continue };
+            if error.class() != ErrorClass::DeadLetter {
+                self.state.failed(error, WriterError::DeadLetters).await?;
+                parts.push(part);
+                continue;
+            }
+            // Nothing of it was written; the error does not say because of which letter.
+            let rest = part.split_off(part.len() / 2);
+            if let ([], [letter]) = (&*part, &*rest) {
+                let Some(cut) = cut(letter, &chain(&error)) else {
+                    return Err(WriterError::DeadLetters(Box::new(error)).into());
+                };
+                tracing::warn!(reason = chain(&error), topic = %self.dead_letter_topic, "a dead letter is cut");
+                self.state.metrics.dead_letter_cut();
+                parts.push(vec![cut]);
+            } else {
+                parts.extend([rest, part]);
+            }
         }
         tracing::warn!(count, topic = %self.dead_letter_topic, "records that are no anomalies were set aside");
         self.state.metrics.dead_letters(count);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pulse_core::ports::Commit;
 use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::producer::{BaseProducer, Producer as _};
 use tokio::sync::oneshot;
 
@@ -21,6 +22,8 @@ use super::transaction::{self, End, Place};
 const SERVE: Duration = Duration::from_secs(1);
 /// How long a call of librdkafka may take before it is made again.
 const TURN: Duration = Duration::from_secs(2);
+/// How long a partition is tried to be taken over, so that one whose coordinator is away does not hold up the others.
+const TAKING: Duration = Duration::from_secs(4);
 
 /// What comes of a commit.
 pub(super) type Answer = oneshot::Receiver<Result<(), KafkaError>>;
@@ -130,11 +133,11 @@ impl Worker {
         let client = self.shared.settings.client(&Role::Transactional(&id))?;
         let producer: BaseProducer<Context> =
             client.create_with_context(Context::new()).map_err(KafkaError::of_setup)?;
-        let initialised = transaction::insist(&self.stop, "take over a partition", || {
+        let initialised = transaction::insist_for(TAKING, &self.stop, "take over a partition", || {
             // Serves logs and errors, and learns whether we are let in at all.
             producer.poll(Duration::ZERO);
             match producer.client().context().take_refusal() {
-                Some(_) => Err(rdkafka::error::KafkaError::Global(rdkafka::error::RDKafkaErrorCode::Authentication)),
+                Some(_) => Err(rdkafka::error::KafkaError::Global(Code::Authentication)),
                 None => producer.init_transactions(TURN),
             }
         });
@@ -168,7 +171,10 @@ impl Worker {
             End::Aborted(source) => {
                 // After a record that was refused the producer's sequence has a gap, for which every later one is, too.
                 self.state = State::Broken { wanted: None };
-                Err(KafkaError::Aborted { topic: self.shared.topic.to_string(), partition, source })
+                Err(match largest(commit) {
+                    Some(output) if source.rdkafka_error_code() == Some(Code::MessageSizeTooLarge) => output,
+                    _ => KafkaError::Aborted { topic: self.shared.topic.to_string(), partition, source },
+                })
             }
             End::Fenced => {
                 self.state = State::Fenced;
@@ -199,4 +205,11 @@ impl Worker {
         self.position = found;
         Ok(moved.then_some(found))
     }
+}
+
+/// That the largest output is too large for its topic, whose limit nobody told us.
+fn largest(commit: &Commit) -> Option<KafkaError> {
+    let output = commit.outputs.iter().max_by_key(|output| output.payload.len())?;
+    let bytes = output.payload.len();
+    Some(KafkaError::TooLarge { topic: output.topic.to_string(), bytes, limit: bytes })
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pulse_core::ports::{Commit, Restored, StateRecord};
+use pulse_core::ports::{Restored, StateRecord};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::{Message as _, Offset};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -17,26 +17,35 @@ use super::partition::Holder;
 use super::{Shared, StartAt};
 
 /// Takes over `partitions`; one answer for each, in their order.
-pub(super) async fn restore(shared: &Arc<Shared>, partitions: &[u32]) -> Result<Vec<(Holder, Restored)>, KafkaError> {
+pub(super) async fn restore(
+    shared: &Arc<Shared>,
+    partitions: &[u32],
+) -> Result<Vec<Result<(Holder, Restored), KafkaError>>, KafkaError> {
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
     check(shared, partitions).await?;
     let speaker = shared.speaker()?;
     let group = Arc::new(speaker.group_metadata().ok_or(KafkaError::Closed)?);
-    let mut holders = take_over(shared, &group, partitions).await?;
-    let (asked, asking, these) = (Arc::clone(shared), speaker.clone(), partitions.to_vec());
-    let positions =
-        spawn_blocking(move || positions(&asked, &asking, &these)).await.map_err(|_| KafkaError::Closed)??;
-    begin(&holders, &positions).await?;
-    let (asked, these) = (Arc::clone(shared), partitions.to_vec());
-    let mut states =
-        spawn_blocking(move || states(&asked, &speaker, &these)).await.map_err(|_| KafkaError::Closed)??;
+    let mut holders = take_over(shared, &group, partitions).await;
+    let taken: Vec<u32> = partitions.iter().copied().filter(|p| matches!(holders.get(p), Some(Ok(_)))).collect();
+    let asked = Arc::clone(shared);
+    let (positions, mut states) = spawn_blocking(move || {
+        let positions = positions(&asked, &speaker, &taken)?;
+        Ok::<_, KafkaError>((positions, states(&asked, &speaker, &taken)?))
+    })
+    .await
+    .map_err(|_| KafkaError::Closed)??;
     let mut restored = Vec::with_capacity(partitions.len());
     for partition in partitions {
-        let (Some(holder), Some(position)) = (holders.remove(partition), positions.get(partition)) else { continue };
-        let state = states.remove(partition).unwrap_or_default();
-        restored.push((holder, Restored { committed: Some(position.offset), state }));
+        let holder = holders.remove(partition).unwrap_or(Err(KafkaError::Closed));
+        restored.push(holder.and_then(|holder| {
+            let position = positions.get(partition).ok_or(KafkaError::Closed)?;
+            holder.stand_at(position.offset)?;
+            let committed = position.is_committed.then_some(position.offset);
+            let state = states.remove(partition).unwrap_or_default();
+            Ok((holder, Restored { committed, start: position.offset, state }))
+        }));
     }
     Ok(restored)
 }
@@ -58,18 +67,13 @@ async fn take_over(
     shared: &Arc<Shared>,
     group: &Arc<ConsumerGroupMetadata>,
     partitions: &[u32],
-) -> Result<HashMap<u32, Holder>, KafkaError> {
+) -> HashMap<u32, Result<Holder, KafkaError>> {
     let mut taking = JoinSet::new();
     for &partition in partitions {
         let (shared, group) = (Arc::clone(shared), Arc::clone(group));
-        taking.spawn(async move { Ok((partition, Holder::take_over(shared, group, partition).await?)) });
+        taking.spawn(async move { (partition, Holder::take_over(shared, group, partition).await) });
     }
-    let mut holders = HashMap::with_capacity(partitions.len());
-    while let Some(taken) = taking.join_next().await {
-        let (partition, holder) = taken.map_err(|_| KafkaError::Closed)??;
-        holders.insert(partition, holder);
-    }
-    Ok(holders)
+    taking.join_all().await.into_iter().collect()
 }
 
 /// Where a group goes on in a partition.
@@ -106,22 +110,6 @@ fn positions(
         positions.extend(starts.iter().map(of(false)));
     }
     Ok(positions)
-}
-
-/// Tells each holder where it stands, and commits where that was only chosen now.
-async fn begin(holders: &HashMap<u32, Holder>, positions: &BTreeMap<u32, Position>) -> Result<(), KafkaError> {
-    let mut answers = Vec::new();
-    for (&partition, position) in positions {
-        let Some(holder) = holders.get(&partition) else { continue };
-        holder.stand_at(position.offset)?;
-        if !position.is_committed {
-            answers.push(holder.commit(Commit { partition, next_offset: position.offset, ..Commit::default() })?);
-        }
-    }
-    for answer in answers {
-        answer.await.map_err(|_| KafkaError::Closed)??;
-    }
-    Ok(())
 }
 
 /// The latest value of each key of the state of each partition.

@@ -120,11 +120,22 @@ fn send<'a>(producer: &BaseProducer<Context>, make: impl Fn() -> BaseRecord<'a, 
 }
 
 /// Makes a call until it is done or has failed: one that timed out is meant to be made again.
-pub(super) fn insist(stop: &AtomicBool, what: &str, mut call: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
-    let mut reminded = Instant::now();
+pub(super) fn insist(stop: &AtomicBool, what: &str, call: impl FnMut() -> KafkaResult<()>) -> KafkaResult<()> {
+    insist_for(Duration::MAX, stop, what, call)
+}
+
+/// As [`insist`], but no longer than `patience`.
+pub(super) fn insist_for(
+    patience: Duration,
+    stop: &AtomicBool,
+    what: &str,
+    mut call: impl FnMut() -> KafkaResult<()>,
+) -> KafkaResult<()> {
+    let begun = Instant::now();
+    let mut reminded = begun;
     loop {
         match call() {
-            Err(error) if is_retriable(&error) && !stop.load(Ordering::Relaxed) => {
+            Err(error) if is_retriable(&error) && !stop.load(Ordering::Relaxed) && begun.elapsed() < patience => {
                 if reminded.elapsed() > REMIND {
                     reminded = Instant::now();
                     tracing::warn!(%error, "brokers do not let us {what} yet: waiting");

@@ -61,12 +61,8 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
-    pub(super) fn new() -> Self {
-        Self { common: Context::new(), room: Notify::new() }
-    }
-
-    pub(super) fn link(&self) -> &Link {
-        self.common.link()
+    pub(super) fn new(link: Link) -> Self {
+        Self { common: Context::showing(link), room: Notify::new() }
     }
 
     /// Ends when a record has made room.

@@ -16,7 +16,7 @@ pub(crate) const TOO_LARGE_FOR_ANY: usize = 8 << 20;
 /// | consume, batches out of the source | 190 to 210 k events/s | 650 to 1,000 k events/s |
 /// | commit of 12 partitions at once, offsets only | 210/s, p50 20 ms, p99 154 ms | 1,170/s, p50 10 ms, p99 14 ms |
 /// | the same with 1,000 outputs each | 82 k outputs/s, p50 120 ms, p99 486 ms | 99 k outputs/s, p50 103 ms, p99 259 ms |
-/// | restore of 12 partitions without state | 2,180 ms | 620 ms |
+/// | restore of 12 partitions without state | 1,180 ms | 620 ms |
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Role<'a> {
     /// Asks for metadata and watermarks.

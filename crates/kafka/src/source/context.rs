@@ -96,8 +96,11 @@ impl ConsumerContext for SourceContext {
         if let Err(error) = done {
             self.tell(News::Failed(error));
         }
-        if !partitions.is_empty() {
-            self.tell(if assigned { News::Assigned(partitions) } else { News::Revoked(partitions) });
+        if assigned {
+            // Without any it says that the group has let us in.
+            self.tell(News::Assigned(partitions));
+        } else if !partitions.is_empty() {
+            self.tell(News::Revoked(partitions));
         }
     }
 }

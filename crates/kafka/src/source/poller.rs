@@ -220,6 +220,7 @@ impl Poller {
         }
         if !self.stalled {
             self.stalled = true;
+            self.owned.values_mut().flatten().for_each(Reading::interrupt);
             let all: Vec<u32> = self.owned.keys().copied().collect();
             if let Err(error) = self.close(&all) {
                 tracing::warn!(%error, topic = %self.topic, "cannot stop fetching");
@@ -231,14 +232,18 @@ impl Poller {
     /// There is room again.
     fn go_on(&mut self) -> KafkaResult<()> {
         self.full_since = None;
-        if !std::mem::take(&mut self.stalled) {
+        if !self.stalled {
             return Ok(());
         }
         let open: TopicPartitionList = query::list(
             &self.topic,
             self.owned.iter().filter_map(|(&p, reading)| Some((p, query::at(reading.as_ref()?.position())))),
         )?;
-        if open.count() == 0 { Ok(()) } else { self.consumer.incremental_assign(&open) }
+        if open.count() > 0 {
+            self.consumer.incremental_assign(&open)?;
+        }
+        self.stalled = false;
+        Ok(())
     }
 
     /// Takes what librdkafka has; true when it had no more.
@@ -304,7 +309,10 @@ impl Poller {
                 }
                 News::Statistics(statistics) => {
                     for found in statistics.partitions(&self.topic) {
-                        if let Some(Some(reading)) = self.owned.get_mut(&found.partition.unsigned_abs()) {
+                        // There is one without a number, too.
+                        if let Ok(partition) = u32::try_from(found.partition)
+                            && let Some(Some(reading)) = self.owned.get_mut(&partition)
+                        {
                             reading.learn(found);
                         }
                     }

@@ -47,6 +47,12 @@ impl Reading {
         self.growing.is_full()
     }
 
+    /// It is closed for a while. What librdkafka then holds is dropped, so that its statistics say nothing of what we read,
+    /// until the end is reached again.
+    pub(super) fn interrupt(&mut self) {
+        self.at_end = false;
+    }
+
     /// librdkafka has handed out all there is.
     pub(super) fn reach_end(&mut self) {
         self.at_end = true;
@@ -107,6 +113,15 @@ mod tests {
         reading.learn(&statistics(0, 101, 101));
         assert_eq!(told(&mut reading), Some((101, 0)));
         assert_eq!(told(&mut reading), None, "once is enough");
+    }
+
+    #[test]
+    fn an_end_that_was_reached_without_us_does_not_count() {
+        let mut reading = Reading::new(1, 100, 100);
+        reading.reach_end();
+        reading.interrupt();
+        reading.learn(&statistics(0, 120, 120));
+        assert_eq!(reading.position(), 100, "what librdkafka read to 120 was dropped");
     }
 
     #[test]

@@ -145,16 +145,28 @@ impl<P: EventSource> EventSource for Prefixed<P> {
     async fn seek(&mut self, partition: u32, offset: u64) -> Result<(), P::Error> {
         self.port.seek(partition, offset).await
     }
+
+    async fn seek_to_beginning(&mut self, partition: u32) -> Result<(), P::Error> {
+        self.port.seek_to_beginning(partition).await
+    }
+
+    fn pause(&mut self, partitions: &[u32]) {
+        self.port.pause(partitions);
+    }
 }
 
 impl<P: Committer> Committer for Prefixed<P> {
     type Error = P::Error;
 
-    async fn restore(&mut self, partitions: &[u32]) -> Result<Vec<Restored>, P::Error> {
+    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, P::Error>> {
         self.port.restore(partitions).await
     }
 
-    async fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), P::Error>> {
+    fn release(&self, partitions: &[u32]) {
+        self.port.release(partitions);
+    }
+
+    async fn commit(&self, commits: &[Commit]) -> Vec<Result<(), P::Error>> {
         let rename = |commit: &Commit| {
             let outputs = commit.outputs.iter().map(|record| self.broker.rename(record.clone())).collect();
             Commit { outputs, ..commit.clone() }

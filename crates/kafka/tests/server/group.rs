@@ -1,6 +1,7 @@
 //! Members of a group share partitions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::bail;
 use pulse_core::ports::{EventProducer as _, EventSource as _, Polled};
@@ -125,9 +126,34 @@ async fn a_member_that_takes_nothing_holds_up_nobody() -> anyhow::Result<()> {
                 assert_eq!(partitions, moved);
                 revoked = true;
             }
+            // A round of the group that gave it nothing new.
+            Polled::Assigned(partitions) if partitions.is_empty() => {}
             Polled::Idle => {}
             found => bail!("expected records or a revocation, not {found:?}"),
         }
     }
+    Ok(())
+}
+
+/// Fetching stops while nobody takes anything, and what was fetched until then is dropped: it must come again.
+#[tokio::test]
+async fn a_member_that_was_at_the_end_and_took_nothing_for_long_misses_nothing() -> anyhow::Result<()> {
+    let broker = Broker::shared().await?;
+    broker.create_topic("shared", 9).await?;
+    let mut producer = broker.producer();
+    let mut source = broker.source("members", "shared");
+    assigned(&mut source).await?;
+    while !matches!(source.poll(10).await?, Polled::Idle) {}
+    // As many batches as wait to be taken, each of a partition whose end is reached then, and one that finds no room.
+    producer.append((0..8).map(|i| record("shared", i, "0")).collect()).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    producer.append(vec![record("shared", 8, "0")]).await?;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // These are fetched, and dropped when fetching stops a second later.
+    producer.append((0..8).map(|i| record("shared", i, "1")).collect()).await?;
+    // Statistics, which come every second, then tell that the end was reached.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let batches = read(&mut source, 17, 100).await?;
+    assert_eq!(crate::broker::payloads(&batches).iter().filter(|text| *text == "1").count(), 8);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pulse_core::ports::{Commit, Committer as _, EventProducer as _, EventSource as _, Polled};
 use pulse_core::{Classify as _, ErrorClass};
 use pulse_kafka::{KafkaError, StartAt, wait_for_brokers};
-use pulse_testkit::contract::{assigned, read};
+use pulse_testkit::contract::{assigned, read, restore};
 use pulse_testkit::record;
 use pulse_testkit::servers::kafka::KafkaServer;
 
@@ -19,11 +19,11 @@ async fn everybody_waits_for_brokers_and_goes_on() -> anyhow::Result<()> {
     broker.create_topic("events", 1).await?;
     let mut producer = broker.producer();
     let mut source = broker.source("readers", "events");
-    let mut committer = broker.committer("workers", "events", StartAt::Earliest).await;
+    let committer = broker.committer("workers", "events", StartAt::Earliest).await;
     producer.append(vec![record("events", 0, "before")]).await?;
     assigned(&mut source).await?;
     assert_eq!(payloads(&read(&mut source, 1, 10).await?), ["before"]);
-    committer.restore(&[0]).await?;
+    restore(&committer, &[0]).await?;
 
     server.kill()?;
     let error = loop {

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use pulse_core::ports::{Commit, Committer as _, EventProducer as _, EventSource, Polled};
 use pulse_core::{Classify as _, ErrorClass, RecordBatch};
 use pulse_kafka::{KafkaError, KafkaSource, StartAt};
-use pulse_testkit::contract::{assigned, read};
+use pulse_testkit::contract::{assigned, read, restore};
 use pulse_testkit::record;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -39,8 +39,8 @@ async fn the_end_lies_behind_the_markers_of_transactions() -> anyhow::Result<()>
     let broker = Broker::shared().await?;
     broker.create_topic("input", 1).await?;
     broker.create_topic("output", 1).await?;
-    let mut committer = broker.committer("workers", "input", StartAt::Earliest).await;
-    committer.restore(&[0]).await?;
+    let committer = broker.committer("workers", "input", StartAt::Earliest).await;
+    restore(&committer, &[0]).await?;
     for next_offset in 1..=3 {
         let outputs = vec![record("output", 0, &next_offset.to_string())];
         committer.commit(&[Commit { next_offset, outputs, ..Commit::default() }]).await.remove(0)?;

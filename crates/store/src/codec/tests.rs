@@ -85,6 +85,26 @@ proptest! {
 }
 
 #[test]
+fn a_length_that_no_body_has_asks_for_no_memory() {
+    let zeros = encode(&[record(1, None, vec![0; 1 << 20], &[])]);
+    assert_eq!(decode(zeros.clone(), 0).unwrap()[0].payload.len(), 1 << 20, "the best there is to compress");
+    let with_length = |raw: usize| {
+        let mut blob = zeros.clone();
+        blob[8..12].copy_from_slice(&u32::try_from(raw).unwrap().to_le_bytes());
+        let sum = checksum(&blob);
+        blob[CHECKED..HEADER].copy_from_slice(&sum.to_le_bytes());
+        blob
+    };
+    let most = (zeros.len() - HEADER) * LZ4_GROWTH;
+    for (raw, error) in
+        [(most, CodecError::Compression), (most + 1, CodecError::Length), (u32::MAX as usize, CodecError::Length)]
+    {
+        assert_eq!(Decoder::new(with_length(raw), 0).map(drop), Err(error), "{raw}");
+    }
+    assert!(most < 2 << 20, "what is asked for is about what is there: {most}");
+}
+
+#[test]
 fn text_is_compressed_and_noise_is_not() {
     let text = encode(&[record(1, None, b"{\"fare\": 12.5}".repeat(100), &[])]);
     assert!(text.len() < 200, "{}", text.len());

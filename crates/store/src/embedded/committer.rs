@@ -1,7 +1,7 @@
 //! The [`Committer`] of the log: outputs, state and positions in one transaction.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pulse_core::ports::{Commit, Committer, Restored, StateRecord};
 use sqlx::Row as _;
@@ -20,9 +20,15 @@ pub struct EmbeddedCommitter {
     group: Arc<str>,
     topic: Arc<str>,
     state_topic: Arc<str>,
-    state_topic_id: Option<i64>,
-    /// The epoch of every partition that was restored.
-    epochs: HashMap<u32, i64>,
+    /// The partitions that were restored.
+    held: Mutex<HashMap<u32, Held>>,
+}
+
+/// A partition that was restored.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    epoch: i64,
+    state_topic_id: i64,
 }
 
 impl EmbeddedCommitter {
@@ -32,26 +38,29 @@ impl EmbeddedCommitter {
             group: Arc::from(group),
             topic: Arc::from(topic),
             state_topic: Arc::from(state_topic),
-            state_topic_id: None,
-            epochs: HashMap::new(),
+            held: Mutex::default(),
         }
     }
 
-    /// Raises the epoch of `partition`; gives it, with the committed offset and the id of the state topic.
-    async fn take_over(&self, txn: &mut Txn<'_>, partition: u32) -> Result<(i64, Option<i64>, i64), StoreError> {
+    fn held(&self) -> MutexGuard<'_, HashMap<u32, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Raises the epoch of `partition`; gives the committed offset, too.
+    async fn take_over(&self, txn: &mut Txn<'_>, partition: u32) -> Result<(Held, Option<i64>), StoreError> {
         let sql = "INSERT INTO positions (group_name, topic, partition, epoch) VALUES (?, ?, ?, 1) \
                    ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch, next_offset";
         let query = sqlx::query(sql).bind(&*self.group).bind(&*self.topic).bind(partition);
         let row = query.fetch_one(txn.conn()).await.map_err(|source| txn.error(source))?;
-        let id = state::topic_id(txn, &self.state_topic).await?;
-        Ok((row.get(0), row.get(1), id))
+        let state_topic_id = state::topic_id(txn, &self.state_topic).await?;
+        Ok((Held { epoch: row.get(0), state_topic_id }, row.get(1)))
     }
 
     async fn write(&self, txn: &mut Txn<'_>, prepared: Changes) -> Result<append::Appended, StoreError> {
         self.advance(txn, &prepared.positions).await?;
         let appended = append::write(&self.shared, txn, prepared.outputs).await?;
-        if let Some(id) = self.state_topic_id {
-            state::write(txn, id, prepared.state).await?;
+        for (id, state) in prepared.state {
+            state::write(txn, id, state).await?;
         }
         Ok(appended)
     }
@@ -90,16 +99,19 @@ impl EmbeddedCommitter {
         StoreError::Backwards { group, topic, partition, committed, wanted }
     }
 
-    async fn take(&mut self, partition: u32) -> Result<Restored, StoreError> {
-        self.shared.topics.get(&self.shared.db, &self.topic).await?.partition(partition)?;
+    async fn take(&self, partition: u32) -> Result<Restored, StoreError> {
+        let topic = self.shared.topics.get(&self.shared.db, &self.topic).await?;
+        let id = topic.partition(partition)?.id;
         let mut txn = self.shared.db.begin().await?;
         let taken = self.take_over(&mut txn, partition).await;
-        let (epoch, committed, state_topic_id) = txn.finish(taken).await?;
-        self.epochs.insert(partition, epoch);
-        self.state_topic_id = Some(state_topic_id);
+        let (held, committed) = txn.finish(taken).await?;
+        self.held().insert(partition, held);
         // Nobody else can change this state any more, so it is read without holding up other writers.
-        let state = state::read(&self.shared.db, state_topic_id, partition).await?;
-        Ok(Restored { committed: committed.map(i64::cast_unsigned), state })
+        let state = state::read(&self.shared.db, held.state_topic_id, partition).await?;
+        let start = sqlx::query("SELECT start_offset FROM partitions WHERE id = ?").bind(id);
+        let start = start.fetch_one(self.shared.db.readers()).await.map_err(|source| self.shared.db.error(source))?;
+        let start = start.get::<i64, _>(0).cast_unsigned();
+        Ok(Restored { committed: committed.map(i64::cast_unsigned), start, state })
     }
 
     /// Commits all of `commits`, or none.
@@ -118,10 +130,11 @@ impl EmbeddedCommitter {
     async fn prepare(&self, commits: &[Commit]) -> Result<Changes, StoreError> {
         let mut positions: BTreeMap<u32, (u64, i64)> = BTreeMap::new();
         let mut outputs = Vec::new();
-        let mut state = Vec::new();
+        let mut state: BTreeMap<i64, Vec<(u32, StateRecord)>> = BTreeMap::new();
         for commit in commits {
             let partition = commit.partition;
-            let Some(&epoch) = self.epochs.get(&partition) else {
+            let held = self.held().get(&partition).copied();
+            let Some(Held { epoch, state_topic_id }) = held else {
                 let (group, topic) = (self.group.to_string(), self.topic.to_string());
                 return Err(StoreError::NotRestored { group, topic, partition });
             };
@@ -131,7 +144,8 @@ impl EmbeddedCommitter {
             }
             *next = commit.next_offset;
             outputs.extend_from_slice(&commit.outputs);
-            state.extend(commit.state.iter().map(|record| (partition, record.clone())));
+            let records = commit.state.iter().map(|record| (partition, record.clone()));
+            state.entry(state_topic_id).or_default().extend(records);
         }
         let outputs = append::prepare(&self.shared, outputs).await?;
         Ok(Changes { positions, outputs, state })
@@ -144,21 +158,22 @@ struct Changes {
     /// Next offset and epoch of each partition.
     positions: BTreeMap<u32, (u64, i64)>,
     outputs: append::Prepared,
-    state: Vec<(u32, StateRecord)>,
+    /// By the id of their topic, of which there is more than one only when it was made anew.
+    state: BTreeMap<i64, Vec<(u32, StateRecord)>>,
 }
 
 impl Committer for EmbeddedCommitter {
     type Error = StoreError;
 
-    async fn restore(&mut self, partitions: &[u32]) -> Result<Vec<Restored>, StoreError> {
+    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, StoreError>> {
         let mut restored = Vec::with_capacity(partitions.len());
         for &partition in partitions {
-            restored.push(self.take(partition).await?);
+            restored.push(self.take(partition).await);
         }
-        Ok(restored)
+        restored
     }
 
-    async fn commit(&mut self, commits: &[Commit]) -> Vec<Result<(), StoreError>> {
+    async fn commit(&self, commits: &[Commit]) -> Vec<Result<(), StoreError>> {
         // One transaction costs least. Where it is refused, one for each shows whose fault that was.
         if commits.len() > 1 && self.commit_together(commits).await.is_ok() {
             return commits.iter().map(|_| Ok(())).collect();
@@ -168,5 +183,9 @@ impl Committer for EmbeddedCommitter {
             results.push(self.commit_together(std::slice::from_ref(commit)).await);
         }
         results
+    }
+
+    fn release(&self, partitions: &[u32]) {
+        self.held().retain(|partition, _| !partitions.contains(partition));
     }
 }

@@ -66,6 +66,10 @@ struct Reading {
     open: Option<Decoder>,
     /// Batches not decoded yet.
     waiting: VecDeque<Fetched>,
+    /// Whether a seek is waited for.
+    paused: bool,
+    /// Whether it was sought, so that what is missing before the next record is lost.
+    sought: bool,
 }
 
 impl EmbeddedSource {
@@ -126,6 +130,25 @@ impl EventSource for EmbeddedSource {
     }
 
     async fn seek(&mut self, partition: u32, offset: u64) -> Result<(), StoreError> {
+        self.open(partition, Reading { position: offset, fetched: offset, sought: true, ..Reading::default() }).await
+    }
+
+    async fn seek_to_beginning(&mut self, partition: u32) -> Result<(), StoreError> {
+        self.open(partition, Reading::default()).await
+    }
+
+    fn pause(&mut self, partitions: &[u32]) {
+        let Member::Active(reader) = &mut self.member else { return };
+        for &partition in partitions {
+            if let Some(reading) = reader.partitions.get_mut(partition as usize) {
+                *reading = Reading { paused: true, ..Reading::default() };
+            }
+        }
+    }
+}
+
+impl EmbeddedSource {
+    async fn open(&mut self, partition: u32, opened: Reading) -> Result<(), StoreError> {
         if matches!(self.member, Member::New) {
             self.member = Member::Active(self.join().await?);
         }
@@ -135,7 +158,7 @@ impl EventSource for EmbeddedSource {
         };
         reader.topic.partition(partition)?;
         if let Some(reading) = reader.partitions.get_mut(partition as usize) {
-            *reading = Reading { position: offset, fetched: offset, ..Reading::default() };
+            *reading = opened;
         }
         Ok(())
     }
@@ -159,7 +182,8 @@ impl Reader {
             .partitions
             .iter()
             .enumerate()
-            .filter(|(i, reading)| reading.waiting.is_empty() && reading.fetched < self.topic.partitions[*i].end())
+            .filter(|(_, reading)| !reading.paused && reading.waiting.is_empty())
+            .filter(|(i, reading)| reading.fetched < self.topic.partitions[*i].end())
             .map(|(i, reading)| (i, reading.fetched))
             .take(fetch::PARTITIONS)
             .collect();
@@ -235,9 +259,12 @@ impl Reading {
             } else if let Some(batch) = self.waiting.pop_front() {
                 if batch.base > self.position {
                     let (from, to) = (self.position, batch.base);
-                    tracing::warn!(%topic, partition, from, to, "retention has dropped records before they were read");
+                    if self.sought {
+                        tracing::warn!(%topic, partition, from, to, "retention has dropped records before they were read");
+                    }
                     self.position = batch.base;
                 }
+                self.sought = true;
                 self.open = Some(Decoder::new(batch.blob, batch.base).map_err(|error| damaged(batch.base, error))?);
             } else {
                 break;

@@ -43,9 +43,18 @@ impl Db {
         &self,
         call: impl Future<Output = Result<T, sqlx::Error>> + Send,
     ) -> Result<T, PostgresError> {
-        match timeout(ANSWER_TIMEOUT, call).await {
+        self.answer_within(ANSWER_TIMEOUT, call).await
+    }
+
+    /// As [`answer`](Self::answer), for a statement that may take until `limit`.
+    pub(super) async fn answer_within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, sqlx::Error>> + Send,
+    ) -> Result<T, PostgresError> {
+        match timeout(limit, call).await {
             Ok(result) => result.map_err(|source| self.target.error(source)),
-            Err(_) => Err(PostgresError::Silent { server: self.target.server.clone(), limit: ANSWER_TIMEOUT }),
+            Err(_) => Err(PostgresError::Silent { server: self.target.server.clone(), limit }),
         }
     }
 }

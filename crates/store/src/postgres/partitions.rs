@@ -20,6 +20,11 @@ const DAYS_BACK: i64 = 92;
 const DAYS_AHEAD: i64 = 2;
 /// How long the others wait, at the most, until a partition is made.
 pub(super) const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '1s'";
+/// How long making a partition may take once it has its locks. Postgres reads all rows of the partition for all others
+/// then; were that cut short, as other statements are, it would be in vain at every attempt, and the partition would grow.
+const MAKE_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long the answer is waited for: the server gives up first.
+const MAKE_ANSWER: Duration = Duration::from_secs(620);
 /// The lock of the database under which partitions come and go: any number that nobody else uses.
 pub(super) const LOCK: i64 = 0x5055_4c53_0001;
 /// The pause after a partition could not be made.
@@ -116,6 +121,7 @@ async fn make(db: &Db, day: Day) -> Result<(), PostgresError> {
     if exists(db, &mut conn, &name).await? {
         return Ok(());
     }
+    let begin = Instant::now();
     let mut txn = db.answer(conn.begin()).await?;
     db.answer(txn.execute(LOCK_TIMEOUT)).await?;
     db.answer(sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *txn)).await?;
@@ -126,16 +132,17 @@ async fn make(db: &Db, day: Day) -> Result<(), PostgresError> {
         format!("CREATE TABLE {name} (LIKE anomalies INCLUDING ALL)"),
         // Attaching looks through it in any case, and until then nothing may be added.
         "LOCK TABLE anomalies_other IN ACCESS EXCLUSIVE MODE".to_owned(),
+        format!("SET LOCAL statement_timeout = '{}s'", MAKE_TIMEOUT.as_secs()),
         format!(
             "WITH moved AS (DELETE FROM anomalies_other WHERE event_time >= '{start}' AND event_time < '{end}' RETURNING *) \
              INSERT INTO {name} SELECT * FROM moved"
         ),
         format!("ALTER TABLE anomalies ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}')"),
     ] {
-        db.answer(txn.execute(AssertSqlSafe(statement))).await?;
+        db.answer_within(MAKE_ANSWER, txn.execute(AssertSqlSafe(statement))).await?;
     }
     db.answer(txn.commit()).await?;
-    tracing::info!(partition = name, "a partition was made");
+    tracing::info!(partition = name, took = ?begin.elapsed(), "a partition was made");
     Ok(())
 }
 

@@ -79,3 +79,19 @@ async fn a_table_that_is_being_read_holds_up_no_writer() -> anyhow::Result<()> {
     assert_eq!(fixture.ask(PLACES)?, "anomalies_20260528 anomalies_20260528");
     Ok(())
 }
+
+/// As long as a statement works that attaches a partition, Postgres reads the one for all others. Rather than by many rows,
+/// that time is made by a trigger, which fails where a statement of five minutes would be cut short.
+#[tokio::test]
+async fn a_large_partition_for_all_others_does_not_keep_new_ones_from_being_made() -> anyhow::Result<()> {
+    let fixture = Fixture::new().await?;
+    fixture.database.psql_as_superuser(
+        "CREATE FUNCTION takes_five_minutes() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF current_setting('statement_timeout')::interval < interval '5 minutes' THEN \
+         RAISE query_canceled USING MESSAGE = 'canceling statement due to statement timeout'; END IF; END $$; \
+         CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION takes_five_minutes()",
+    )?;
+    fixture.add(&[anomaly(0)]).await?;
+    assert_eq!(fixture.ask(PLACES)?, "anomalies_20260528");
+    Ok(())
+}

@@ -102,10 +102,8 @@ impl Endpoints {
 impl Services {
     /// Everything runs: says so to whoever asks, and gives the words for the person who started it.
     pub(super) fn ready(&self, ready: Duration, settings: &Settings) -> String {
-        // The writer, the dashboard and the ML service say for themselves when they are.
-        for service in [&self.simulator, &self.processor] {
-            service.health.set_ready();
-        }
+        // The others say for themselves when they are.
+        self.simulator.health.set_ready();
         let mut lines = vec![format!("{} is running, ready after {:.1} s", settings.use_case(), ready.as_secs_f64())];
         for (what, address, path) in &self.addresses {
             lines.push(format!("  {what:<26} http://{}{path}", reachable(*address)));

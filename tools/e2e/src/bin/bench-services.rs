@@ -21,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let use_case = args.next().unwrap_or_else(|| "nyc_taxi".to_owned());
     let events: u32 = args.next().unwrap_or_else(|| "1000000".to_owned()).parse().context("the number of events")?;
-    let stack = Stack::start()?;
+    let stack = Stack::start().await?;
     backlog(&stack, &use_case, events).await?;
     stream(&stack, &use_case).await
 }

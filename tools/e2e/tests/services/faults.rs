@@ -17,10 +17,11 @@ async fn refuses(mut process: Process, reasons: &[&str]) -> anyhow::Result<Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waiting_cannot_mend() -> anyhow::Result<()> {
-    let stack = Stack::start()?;
-    let wrong = stack.service("anomaly-writer", "nyc_taxi", &[("PULSE__POSTGRES__PASSWORD", "not-the-password")])?;
-    // Local servers may trust everyone, whose password is never wrong: a role that does not exist is refused in any case.
-    drop(wrong);
+    let stack = Stack::start().await?;
+    let wrong = [("PULSE__POSTGRES__PASSWORD", "not-the-password")];
+    let reasons = ["does not let \\\"anomaly_user\\\" in: check user and password"];
+    let said = refuses(stack.service("anomaly-writer", "nyc_taxi", &wrong)?, &reasons).await?;
+    assert!(!said.contains("not-the-password"), "{said}");
     let stranger = [("PULSE__POSTGRES__USER", "nobody_knows"), ("PULSE__POSTGRES__PASSWORD", "a-secret-word")];
     let said = refuses(stack.service("anomaly-writer", "nyc_taxi", &stranger)?, &["nobody_knows"]).await?;
     assert!(!said.contains("a-secret-word"), "{said}");
@@ -43,7 +44,7 @@ async fn what_waiting_cannot_mend() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_with_other_settings() -> anyhow::Result<()> {
-    let stack = Stack::start()?;
+    let stack = Stack::start().await?;
     let mut spec = TopicSpec::input("pulse.device_metrics.state", 3, None);
     spec.configs.clear();
     ensure_topics(&stack.kafka_settings(), &[spec], true).await?;

@@ -7,3 +7,4 @@ mod faults;
 mod pipeline;
 mod use_cases;
 mod waiting;
+mod writer;

@@ -13,7 +13,7 @@ use crate::pipeline;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nyc_taxi() -> anyhow::Result<()> {
-    let stack = Stack::start()?;
+    let stack = Stack::start().await?;
     let bad = bad_records::for_taxi();
     let sent = bad.clone();
     let outcome = pipeline::run(&stack, "nyc_taxi", 12_000, bad).await?;
@@ -29,13 +29,13 @@ async fn nyc_taxi() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn server_logs() -> anyhow::Result<()> {
-    pipeline::run(&Stack::start()?, "server_logs", 12_000, Vec::new()).await?;
+    pipeline::run(&Stack::start().await?, "server_logs", 12_000, Vec::new()).await?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn device_metrics() -> anyhow::Result<()> {
-    pipeline::run(&Stack::start()?, "device_metrics", 60_000, Vec::new()).await?;
+    pipeline::run(&Stack::start().await?, "device_metrics", 60_000, Vec::new()).await?;
     Ok(())
 }
 
@@ -79,7 +79,7 @@ fn folder(root: &Path, name: &str, config: &str) -> std::path::PathBuf {
 async fn the_smallest_config_needs_nothing_else() -> anyhow::Result<()> {
     let usecases = tempfile::tempdir()?;
     folder(usecases.path(), "custom_use_case", SMALLEST);
-    let stack = Stack::start()?.with_usecases(usecases.path());
+    let stack = Stack::start().await?.with_usecases(usecases.path());
     pipeline::run(&stack, "custom_use_case", 20_000, Vec::new()).await?;
     Ok(())
 }
@@ -112,7 +112,7 @@ fn cold_chain() -> Vec<NewRecord> {
 async fn a_strangers_folder_and_a_strangers_producer() -> anyhow::Result<()> {
     let usecases = tempfile::tempdir()?;
     std::fs::write(folder(usecases.path(), "cold_chain", STRANGER).join("features.vrl"), STRANGERS_FEATURES)?;
-    let stack = Stack::start()?.with_usecases(usecases.path());
+    let stack = Stack::start().await?.with_usecases(usecases.path());
     let outcome = pipeline::run(&stack, "cold_chain", 8000, cold_chain()).await?;
     let entities: Vec<&str> = outcome.expected.anomalies.iter().filter_map(|a| a["entity"].as_str()).collect();
     assert!(entities.contains(&"B-7") && entities.contains(&"B-23"), "{entities:?}");

@@ -1,6 +1,7 @@
 //! Services wait for what they need, say what for, and go on when it comes.
 
 use pulse_e2e::{Process, Stack, get, until};
+use pulse_testkit::servers::free_port;
 
 /// It says by `/ready` and by its log that it waits for `what`, which is at `address`.
 async fn waits_for(process: &mut Process, what: &str, address: &str) -> anyhow::Result<()> {
@@ -17,7 +18,7 @@ async fn waits_for(process: &mut Process, what: &str, address: &str) -> anyhow::
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_may_come_later_and_go_for_a_while() -> anyhow::Result<()> {
-    let mut stack = Stack::start()?;
+    let mut stack = Stack::start().await?;
     stack.kafka.stop()?;
     let brokers = stack.kafka.brokers();
     let mut simulator = stack.service("simulator", "device_metrics", &[("PULSE__SIMULATOR__RATE", "500")])?;
@@ -53,13 +54,9 @@ async fn servers_may_come_later_and_go_for_a_while() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_processor_waits_for_the_model_that_it_needs() -> anyhow::Result<()> {
-    let stack = Stack::start()?;
-    // A port on which nobody listens: that of a service which has ended.
-    let mut gone = stack.service("ml-service", "nyc_taxi", &[])?;
-    gone.ready().await?;
-    let url = gone.url().await?;
-    let port = url.rsplit(':').next().unwrap_or_default().to_owned();
-    gone.stop().await?;
+    let stack = Stack::start().await?;
+    let port = free_port()?.to_string();
+    let url = format!("http://127.0.0.1:{port}");
     let mut processor = stack.service("stream-processor", "nyc_taxi", &[("PULSE__SCORER__URL", &url)])?;
     waits_for(&mut processor, "model", &url).await?;
     let back = stack.service("ml-service", "nyc_taxi", &[("PULSE__ML_SERVICE__PORT", &port)])?;

@@ -6,7 +6,7 @@ use pulse_core::NewRecord;
 use pulse_core::ports::{Commit, Committer, EventProducer, Restored, StateRecord};
 use pulse_core::{Classify, ErrorClass};
 
-use super::{LogBackend, read};
+use super::{LogBackend, read, restore};
 use crate::samples::{keyed, record};
 
 const INPUT: &str = "events";
@@ -27,14 +27,14 @@ fn commit(partition: u32, next_offset: u64, outputs: Vec<NewRecord>, state: Vec<
 }
 
 /// One commit by itself.
-async fn commit_one<C: Committer>(committer: &mut C, commit: Commit) -> Result<(), C::Error> {
+async fn commit_one<C: Committer>(committer: &C, commit: Commit) -> Result<(), C::Error> {
     committer.commit(&[commit]).await.into_iter().collect()
 }
 
 /// What stands for one partition, for whoever takes it over next.
 async fn restored<B: LogBackend>(backend: &B, partition: u32) -> anyhow::Result<Restored> {
-    let mut committer = backend.committer(GROUP, INPUT, STATE);
-    Ok(committer.restore(&[partition]).await?.remove(0))
+    let committer = backend.committer(GROUP, INPUT, STATE);
+    Ok(restore(&committer, &[partition]).await?.remove(0))
 }
 
 /// Topics, and an input of 100 records in each of 2 partitions.
@@ -51,9 +51,9 @@ async fn prepare<B: LogBackend>(backend: &B) -> anyhow::Result<B::Committer> {
 /// # Errors
 /// When the backend fails.
 pub async fn outputs_state_and_position_come_together<B: LogBackend>(backend: B) -> anyhow::Result<()> {
-    let mut committer = prepare(&backend).await?;
-    for fresh in committer.restore(&[0, 1]).await? {
-        assert_eq!((fresh.committed.unwrap_or(0), fresh.state), (0, vec![]));
+    let committer = prepare(&backend).await?;
+    for fresh in restore(&committer, &[0, 1]).await? {
+        assert_eq!((fresh.committed, fresh.start, fresh.state), (None, 0, vec![]));
     }
     let first = commit(0, 10, vec![keyed(OUTPUT, "a", "1"), keyed(OUTPUT, "b", "2")], vec![state("a", Some("s"))]);
     let second = commit(1, 20, vec![keyed(OUTPUT, "a", "3")], vec![state("z", Some(""))]);
@@ -64,11 +64,11 @@ pub async fn outputs_state_and_position_come_together<B: LogBackend>(backend: B)
     let mut payloads: Vec<Bytes> = outputs.iter().flat_map(|b| b.records.iter().map(|r| r.payload.clone())).collect();
     payloads.sort();
     assert_eq!(payloads, ["1", "2", "3"]);
-    let mut successor = backend.committer(GROUP, INPUT, STATE);
-    let both: Vec<_> = successor.restore(&[1, 0]).await?.into_iter().map(|r| (r.committed, r.state)).collect();
+    let successor = backend.committer(GROUP, INPUT, STATE);
+    let both: Vec<_> = restore(&successor, &[1, 0]).await?.into_iter().map(|r| (r.committed, r.state)).collect();
     assert_eq!(both, [(Some(20), vec![state("z", Some(""))]), (Some(10), vec![state("a", Some("s"))])]);
-    let other = backend.committer("others", INPUT, OTHER_STATE).restore(&[0]).await?.remove(0);
-    assert_eq!((other.committed.unwrap_or(0), other.state), (0, vec![]));
+    let other = restore(&backend.committer("others", INPUT, OTHER_STATE), &[0]).await?.remove(0);
+    assert_eq!((other.committed, other.state), (None, vec![]));
     Ok(())
 }
 
@@ -77,11 +77,11 @@ pub async fn outputs_state_and_position_come_together<B: LogBackend>(backend: B)
 /// # Errors
 /// When the backend fails.
 pub async fn everything_outlives_a_restart<B: LogBackend>(backend: B) -> anyhow::Result<()> {
-    let mut committer = prepare(&backend).await?;
-    committer.restore(&[0]).await?;
+    let committer = prepare(&backend).await?;
+    restore(&committer, &[0]).await?;
     let many = |value: &str| (0..500).map(|i| state(&format!("key {i:03}"), Some(value))).collect::<Vec<_>>();
-    commit_one(&mut committer, commit(0, 5, vec![], many("old"))).await?;
-    commit_one(&mut committer, commit(0, 7, vec![], many("new"))).await?;
+    commit_one(&committer, commit(0, 5, vec![], many("old"))).await?;
+    commit_one(&committer, commit(0, 7, vec![], many("new"))).await?;
     drop(committer);
     let backend = backend.reopen().await?;
     let mut restored = restored(&backend, 0).await?;
@@ -96,12 +96,12 @@ pub async fn everything_outlives_a_restart<B: LogBackend>(backend: B) -> anyhow:
 /// # Errors
 /// When the backend fails.
 pub async fn tombstones_remove_keys<B: LogBackend>(backend: B) -> anyhow::Result<()> {
-    let mut committer = prepare(&backend).await?;
-    committer.restore(&[0]).await?;
+    let committer = prepare(&backend).await?;
+    restore(&committer, &[0]).await?;
     let set = vec![state("a", Some("1")), state("b", Some("1")), state("c", None), state("c", Some("1"))];
-    commit_one(&mut committer, commit(0, 1, vec![], set)).await?;
+    commit_one(&committer, commit(0, 1, vec![], set)).await?;
     let removed = vec![state("a", None), state("never", None), state("b", Some("2")), state("b", None)];
-    commit_one(&mut committer, commit(0, 2, vec![], removed)).await?;
+    commit_one(&committer, commit(0, 2, vec![], removed)).await?;
     let restored = restored(&backend, 0).await?;
     assert_eq!(restored.state, [state("c", Some("1"))]);
     Ok(())
@@ -112,16 +112,16 @@ pub async fn tombstones_remove_keys<B: LogBackend>(backend: B) -> anyhow::Result
 /// # Errors
 /// When the backend fails.
 pub async fn an_older_holder_is_fenced<B: LogBackend>(backend: B) -> anyhow::Result<()> {
-    let mut old = prepare(&backend).await?;
-    old.restore(&[0, 1]).await?;
-    commit_one(&mut old, commit(0, 1, vec![], vec![])).await?;
-    let mut new = backend.committer(GROUP, INPUT, STATE);
-    assert_eq!(new.restore(&[0]).await?[0].committed, Some(1));
+    let old = prepare(&backend).await?;
+    restore(&old, &[0, 1]).await?;
+    commit_one(&old, commit(0, 1, vec![], vec![])).await?;
+    let new = backend.committer(GROUP, INPUT, STATE);
+    assert_eq!(restore(&new, &[0]).await?[0].committed, Some(1));
     let late = commit(0, 2, vec![keyed(OUTPUT, "a", "late")], vec![state("a", Some("late"))]);
-    let error = commit_one(&mut old, late).await.err().context("the older holder was not fenced")?;
+    let error = commit_one(&old, late).await.err().context("the older holder was not fenced")?;
     assert!(matches!(error.class(), ErrorClass::Fatal | ErrorClass::Fenced), "{error}");
-    commit_one(&mut old, commit(1, 2, vec![], vec![])).await?;
-    commit_one(&mut new, commit(0, 3, vec![], vec![])).await?;
+    commit_one(&old, commit(1, 2, vec![], vec![])).await?;
+    commit_one(&new, commit(0, 3, vec![], vec![])).await?;
     let restored = restored(&backend, 0).await?;
     assert_eq!((restored.committed, restored.state), (Some(3), vec![]));
     assert!(backend.producer().last_records(OUTPUT).await?.is_empty());
@@ -133,11 +133,11 @@ pub async fn an_older_holder_is_fenced<B: LogBackend>(backend: B) -> anyhow::Res
 /// # Errors
 /// When the backend fails.
 pub async fn positions_never_go_back<B: LogBackend>(backend: B) -> anyhow::Result<()> {
-    let mut committer = prepare(&backend).await?;
-    committer.restore(&[0]).await?;
-    commit_one(&mut committer, commit(0, 10, vec![], vec![])).await?;
-    commit_one(&mut committer, commit(0, 10, vec![], vec![state("a", Some("1"))])).await?;
-    let error = commit_one(&mut committer, commit(0, 9, vec![], vec![])).await.err().context("it went back")?;
+    let committer = prepare(&backend).await?;
+    restore(&committer, &[0]).await?;
+    commit_one(&committer, commit(0, 10, vec![], vec![])).await?;
+    commit_one(&committer, commit(0, 10, vec![], vec![state("a", Some("1"))])).await?;
+    let error = commit_one(&committer, commit(0, 9, vec![], vec![])).await.err().context("it went back")?;
     assert_eq!(error.class(), ErrorClass::Fatal, "{error}");
     assert_eq!(restored(&backend, 0).await?.committed, Some(10));
     Ok(())
@@ -148,9 +148,9 @@ pub async fn positions_never_go_back<B: LogBackend>(backend: B) -> anyhow::Resul
 /// # Errors
 /// When the backend fails.
 pub async fn nothing_of_a_refused_commit_is_seen<B: LogBackend>(backend: B) -> anyhow::Result<()> {
-    let mut committer = prepare(&backend).await?;
-    committer.restore(&[0, 1]).await?;
-    commit_one(&mut committer, commit(1, 10, vec![], vec![])).await?;
+    let committer = prepare(&backend).await?;
+    restore(&committer, &[0, 1]).await?;
+    commit_one(&committer, commit(1, 10, vec![], vec![])).await?;
     let bad = [
         commit(1, 9, vec![keyed(OUTPUT, "b", "bad")], vec![state("b", Some("1"))]),
         commit(1, 12, vec![keyed(OUTPUT, "b", "bad"), keyed("nowhere", "a", "1")], vec![state("b", Some("1"))]),
@@ -163,7 +163,7 @@ pub async fn nothing_of_a_refused_commit_is_seen<B: LogBackend>(backend: B) -> a
     }
     let outputs = read(&mut backend.source("readers", OUTPUT), 2, 10).await?;
     assert!(outputs.iter().flat_map(|batch| &batch.records).all(|record| record.payload == "good"));
-    let restored = backend.committer(GROUP, INPUT, STATE).restore(&[0, 1]).await?;
+    let restored = restore(&backend.committer(GROUP, INPUT, STATE), &[0, 1]).await?;
     let found: Vec<_> = restored.into_iter().map(|restored| (restored.committed, restored.state)).collect();
     assert_eq!(found, [(Some(2), vec![state("a", Some("1"))]), (Some(10), vec![])]);
     Ok(())
@@ -174,9 +174,12 @@ pub async fn nothing_of_a_refused_commit_is_seen<B: LogBackend>(backend: B) -> a
 /// # Errors
 /// When the backend fails.
 pub async fn a_commit_needs_a_restore<B: LogBackend>(backend: B) -> anyhow::Result<()> {
-    let mut committer = prepare(&backend).await?;
-    committer.restore(&[0]).await?;
-    assert!(commit_one(&mut committer, commit(1, 1, vec![], vec![])).await.is_err());
-    assert!(committer.restore(&[2]).await.is_err(), "partition 2 of 2 was restored");
+    let committer = prepare(&backend).await?;
+    restore(&committer, &[0]).await?;
+    assert!(commit_one(&committer, commit(1, 1, vec![], vec![])).await.is_err());
+    let results = committer.restore(&[2]).await;
+    assert!(matches!(results[..], [Err(_)]), "partition 2 of 2 was restored");
+    committer.release(&[0]);
+    assert!(commit_one(&committer, commit(0, 1, vec![], vec![])).await.is_err(), "it was released");
     Ok(())
 }

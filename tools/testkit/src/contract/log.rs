@@ -171,6 +171,32 @@ pub async fn a_seek_resumes_anywhere<B: LogBackend>(backend: B) -> anyhow::Resul
     Ok(())
 }
 
+/// Of a paused partition nothing comes until a seek, and of the others everything.
+///
+/// # Errors
+/// When the backend fails.
+pub async fn a_paused_partition_waits_for_a_seek<B: LogBackend>(backend: B) -> anyhow::Result<()> {
+    backend.create_topic(TOPIC, 2).await?;
+    let mut producer = backend.producer();
+    producer.append((0..20_u32).map(|i| record(TOPIC, i % 2, &i.to_string())).collect()).await?;
+    let mut source = backend.source("readers", TOPIC);
+    let partitions = assigned(&mut source).await?;
+    source.pause(&partitions);
+    nothing_comes(&mut source).await?;
+    source.seek_to_beginning(1).await?;
+    let batches = read(&mut source, 10, 100).await?;
+    assert!(batches.iter().all(|batch| batch.partition == 1));
+    source.pause(&[1]);
+    producer.append(vec![record(TOPIC, 1, "20")]).await?;
+    nothing_comes(&mut source).await?;
+    source.seek(0, 0).await?;
+    assert!(read(&mut source, 10, 100).await?.iter().all(|batch| batch.partition == 0));
+    source.seek_to_beginning(1).await?;
+    let again = payloads(&read(&mut source, 11, 100).await?);
+    assert_eq!(again[&1].last().map(String::as_str), Some("20"));
+    nothing_comes(&mut source).await
+}
+
 /// A reader at the end gets what is appended later.
 ///
 /// # Errors

@@ -2,10 +2,18 @@
 
 use anyhow::{Context as _, bail, ensure};
 use pulse_core::RecordBatch;
-use pulse_core::ports::{EventSource, Polled};
+use pulse_core::ports::{Committer, EventSource, Polled, Restored};
 
 /// Polls that may come back idle in a row before reading gives up: some seconds for every backend.
 const PATIENCE: u32 = 200;
+
+/// Takes over `partitions`, all of them.
+///
+/// # Errors
+/// When one cannot be.
+pub async fn restore<C: Committer>(committer: &C, partitions: &[u32]) -> Result<Vec<Restored>, C::Error> {
+    committer.restore(partitions).await.into_iter().collect()
+}
 
 /// Polls until partitions are assigned.
 ///
@@ -14,8 +22,9 @@ const PATIENCE: u32 = 200;
 pub async fn assigned<S: EventSource>(source: &mut S) -> anyhow::Result<Vec<u32>> {
     for _ in 0..PATIENCE {
         match source.poll(1).await.context("polling")? {
-            Polled::Assigned(partitions) => return Ok(partitions),
-            Polled::Idle => {}
+            Polled::Assigned(partitions) if !partitions.is_empty() => return Ok(partitions),
+            // A group that lets a member in may have nothing for it yet.
+            Polled::Assigned(_) | Polled::Idle => {}
             other => bail!("expected an assignment, not {other:?}"),
         }
     }

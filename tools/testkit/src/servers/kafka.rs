@@ -4,7 +4,6 @@ mod libraries;
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use anyhow::{Context as _, bail};
 
 pub use libraries::{KAFKA_LIBS_ENV, ensure_kafka_libs, kafka_libs_folder};
 
+use super::free_port;
 use super::guard::Guard;
 
 /// The environment variable with `host:port` of a running broker, on which every test makes topics of its own.
@@ -76,7 +76,7 @@ impl KafkaServer {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let mut server = Self { libraries, dir: dir.to_owned(), options, ports: [0, 0], child: None };
         for _ in 0..PORTS {
-            server.ports = free_ports()?;
+            server.ports = [free_port()?, free_port()?];
             server.configure()?;
             server.format()?;
             if server.launch()? {
@@ -258,12 +258,6 @@ impl Drop for KafkaServer {
             drop(fs::remove_dir_all(&self.dir));
         }
     }
-}
-
-fn free_ports() -> anyhow::Result<[u16; 2]> {
-    // Both are held until both are found, so that they differ.
-    let found = [TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
-    Ok([found[0].local_addr()?.port(), found[1].local_addr()?.port()])
 }
 
 fn signal(name: &str, process: u32) -> anyhow::Result<()> {

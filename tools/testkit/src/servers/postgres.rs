@@ -4,7 +4,6 @@ mod database;
 mod programs;
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use anyhow::{Context as _, bail};
 pub use database::TestDatabase;
 pub use programs::PostgresPrograms;
 
+use super::free_port;
 use super::guard::Guard;
 
 /// The environment variable with the URL of a running server, on which every test makes a database of its own.
@@ -66,7 +66,7 @@ impl PostgresServer {
         run(init.arg("--pwfile").arg(&password).arg("--pgdata").arg(&data))?;
         let mut server = Self { programs, data, log, port: 0, child: None };
         for _ in 0..PORTS {
-            server.port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+            server.port = free_port()?;
             if server.launch()? {
                 return Ok(server);
             }

@@ -1,0 +1,85 @@
+//! Taking partitions over, beside the commits of others.
+
+use std::sync::Arc;
+
+use pulse_core::ports::{Committer, Restored};
+use pulse_core::{Classify as _, ErrorClass};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::commit::Assignment;
+use crate::metrics::Metrics;
+use crate::retry::{Next, Retry};
+use crate::run::ProcessorError;
+use crate::trouble::Trouble;
+
+/// A partition that is to be taken over.
+#[derive(Clone)]
+pub(crate) struct Wanted {
+    pub(crate) assignment: Assignment,
+    /// Fires when it is no longer wanted.
+    pub(crate) revoked: CancellationToken,
+}
+
+/// What became of it.
+pub(crate) enum Taken {
+    Restored(Assignment, Restored),
+    /// Somebody else was faster.
+    Lost(Assignment, String),
+    Failed(ProcessorError),
+}
+
+/// Takes partitions over, and tells of each as soon as it is done.
+pub(crate) struct Taking<C> {
+    pub(crate) committer: Arc<C>,
+    pub(crate) metrics: Metrics,
+    pub(crate) trouble: Trouble,
+    pub(crate) one_at_a_time: Arc<Mutex<()>>,
+    pub(crate) taken: mpsc::Sender<Taken>,
+}
+
+impl<C: Committer> Taking<C> {
+    /// Tries until each of `wanted` is taken over, lost, or no longer wanted.
+    pub(crate) async fn run(self, mut wanted: Vec<Wanted>) {
+        let _obstacle = self.trouble.obstacle("taking partitions over");
+        let mut retry = Retry::new("restore", &self.metrics, &self.trouble);
+        loop {
+            let alone = self.one_at_a_time.lock().await;
+            wanted.retain(|wanted| !wanted.revoked.is_cancelled());
+            let partitions: Vec<u32> = wanted.iter().map(|wanted| wanted.assignment.partition).collect();
+            if partitions.is_empty() {
+                return;
+            }
+            let restoring = self.trouble.patiently("taking partitions over", self.committer.restore(&partitions));
+            let Some(results) = restoring.await else { return };
+            drop(alone);
+            let (mut failed, mut failure) = (Vec::new(), None);
+            for (wanted, result) in std::mem::take(&mut wanted).into_iter().zip(results) {
+                let told = match result {
+                    Ok(restored) => Taken::Restored(wanted.assignment, restored),
+                    Err(error) if error.class() == ErrorClass::Fenced => {
+                        Taken::Lost(wanted.assignment, error.to_string())
+                    }
+                    Err(error) => {
+                        failed.push(wanted);
+                        failure = Some(error);
+                        continue;
+                    }
+                };
+                // A receiver that is gone wants nothing any more.
+                self.taken.send(told).await.unwrap_or_default();
+            }
+            wanted = failed;
+            let Some(error) = failure else { return };
+            match retry.after(error).await {
+                Ok(Next::Again) => {}
+                Ok(Next::GiveUp) => return,
+                Err(error) => {
+                    let partitions = wanted.iter().map(|wanted| wanted.assignment.partition).collect();
+                    let failed = ProcessorError::Restore { partitions, source: Box::new(error) };
+                    return self.taken.send(Taken::Failed(failed)).await.unwrap_or_default();
+                }
+            }
+        }
+    }
+}
