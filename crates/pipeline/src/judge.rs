@@ -51,6 +51,8 @@ pub struct Prepared {
     pub(crate) entities: String,
     /// In the order of the events.
     pub(crate) fired: Vec<Fired>,
+    /// What the rolling rule watches of each event, one after another, where it looks later.
+    pub(crate) watched: Vec<f64>,
     /// Records that failed validation, by index, and why.
     pub(crate) dead: Vec<(usize, Vec<Fault>)>,
     pub(crate) rows: Matrix,
@@ -85,9 +87,8 @@ impl Prepared {
         self.batch.next_offset
     }
 
-    /// Decides, and writes the anomalies and dead letters. `scores` holds one score for each of [`rows`](Self::rows).
-    #[must_use]
-    pub fn judge(mut self, scores: &Scores, detected_at: Timestamp) -> Outcome {
+    /// Decides, and writes the anomalies and dead letters.
+    pub(crate) fn judge(mut self, scores: &Scores, detected_at: Timestamp) -> Outcome {
         let mut outcome = Outcome {
             outputs: Vec::new(),
             counts: self.counts,

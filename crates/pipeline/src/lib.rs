@@ -2,7 +2,7 @@
 //!
 //! A [`PartitionPipeline`] takes the batches of one partition in order. [`prepare`](PartitionPipeline::prepare) validates the
 //! events, derives their columns and runs the per-entity detectors; the rows that it leaves are scored by whoever holds a
-//! model; [`Prepared::judge`] decides and writes the records to be committed.
+//! model; [`judge`](PartitionPipeline::judge) decides and writes the records to be committed.
 //!
 //! # Invariants
 //! - Synchronous and deterministic: a verdict depends on the events before it in its partition and on the versions in force.

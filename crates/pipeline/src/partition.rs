@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use pulse_core::names::HEADER_USE_CASE;
-use pulse_core::ports::{Restored, StateRecord};
+use pulse_core::ports::{Restored, Scores, StateRecord};
 use pulse_core::use_case::Entity;
 use pulse_core::{Matrix, Record, RecordBatch, TimestampMs};
 use pulse_features::{Fault, Featurizer, Need, check_entity, is_storable};
 
 use crate::columns::ColumnCounts;
 use crate::judge::{Event, Fired, Prepared};
-use crate::outcome::Counts;
-use crate::plan::Plan;
+use crate::outcome::{Counts, Outcome};
+use crate::plan::{Plan, RollingPlan};
 use crate::state::{SnapshotError, States};
 
 /// Judges the events of one partition, in order.
@@ -113,7 +114,8 @@ impl PartitionPipeline {
         self.position = batch.next_offset;
     }
 
-    /// Validates the events of `batch`, derives their columns and runs the per-entity detectors.
+    /// Validates the events of `batch`, derives their columns, and runs the per-entity detectors that decide. Batches are
+    /// [judged](Self::judge) in the order in which they were prepared.
     #[must_use]
     pub fn prepare(&mut self, batch: RecordBatch) -> Prepared {
         let width = self.plan.forest.as_ref().map_or(0, |forest| forest.columns.len());
@@ -122,6 +124,7 @@ impl PartitionPipeline {
             events: Vec::with_capacity(batch.records.len()),
             entities: String::new(),
             fired: Vec::new(),
+            watched: Vec::new(),
             dead: Vec::new(),
             rows: Matrix::with_capacity(width, batch.records.len()),
             columns: self.plan.buckets.as_ref().map_or_else(ColumnCounts::default, ColumnCounts::new),
@@ -146,28 +149,65 @@ impl PartitionPipeline {
         prepared
     }
 
-    /// Runs the per-entity detectors over the event pushed last, counts its values, and adds its row for the model.
+    /// Decides, and writes the anomalies and dead letters. `scores` holds one score for each of [`Prepared::rows`].
+    ///
+    /// A rolling rule that only explains looks at the anomalies alone: what is no anomaly needs no explanation, and the
+    /// deviations of all columns of an event cost about as much as its score.
+    #[must_use]
+    pub fn judge(&mut self, mut prepared: Prepared, scores: &Scores, detected_at: Timestamp) -> Outcome {
+        if let Some(rolling) = self.plan.rolling.as_ref().filter(|rolling| !rolling.decides) {
+            let watched = std::mem::take(&mut prepared.watched);
+            let mut rows = watched.chunks_exact(rolling.columns.len().max(1));
+            for position in 0..prepared.events.len() {
+                let row = rows.next().unwrap_or_default().iter().copied();
+                if scores.scores.get(position).is_some_and(|&score| score >= scores.threshold) {
+                    observe(rolling, &mut self.states, &mut prepared, position, row);
+                } else {
+                    let state = self.states.change(&prepared.entities[prepared.events[position].entity.clone()]);
+                    row.zip(&mut state.windows).for_each(|(value, window)| rolling.rule.remember(window, value));
+                }
+            }
+        }
+        prepared.judge(scores, detected_at)
+    }
+
+    /// Counts the values of the event pushed last, runs the per-entity detectors over it, and adds its row for the model.
     fn detect(&mut self, prepared: &mut Prepared) {
         if let Some(buckets) = &self.plan.buckets {
             prepared.columns.observe(buckets, &self.row);
         }
-        let position = prepared.events.len() - 1;
-        let event = &mut prepared.events[position];
         if let Some(rolling) = &self.plan.rolling {
-            let state = self.states.change(&prepared.entities[event.entity.clone()]);
-            for (feature, ((column, _), window)) in rolling.columns.iter().zip(&mut state.windows).enumerate() {
-                let value = self.row[*column];
-                let Some(deviation) = rolling.rule.observe(window, value) else { continue };
-                event.rolling_score = event.rolling_score.max(deviation.score);
-                if rolling.rule.fires(&deviation) {
-                    prepared.fired.push(Fired { event: position, feature, value, deviation });
-                }
+            let watched = rolling.columns.iter().map(|(column, _)| self.row[*column]);
+            if rolling.decides {
+                let position = prepared.events.len() - 1;
+                observe(rolling, &mut self.states, prepared, position, watched);
+            } else {
+                prepared.watched.extend(watched);
             }
         }
         if let Some(forest) = &self.plan.forest {
             self.model_row.clear();
             self.model_row.extend(forest.columns.iter().map(|&column| self.row[column]));
             prepared.rows.push(&self.model_row);
+        }
+    }
+}
+
+/// Runs the rolling rule over the event at `position`, whose columns are `watched`.
+fn observe(
+    rolling: &RollingPlan,
+    states: &mut States,
+    prepared: &mut Prepared,
+    position: usize,
+    watched: impl Iterator<Item = f64>,
+) {
+    let event = &mut prepared.events[position];
+    let state = states.change(&prepared.entities[event.entity.clone()]);
+    for (feature, (value, window)) in watched.zip(&mut state.windows).enumerate() {
+        let Some(deviation) = rolling.rule.observe(window, value) else { continue };
+        event.rolling_score = event.rolling_score.max(deviation.score);
+        if rolling.rule.fires(&deviation) {
+            prepared.fired.push(Fired { event: position, feature, value, deviation });
         }
     }
 }

@@ -38,7 +38,8 @@ fn outcome(pipeline: &mut PartitionPipeline, record: Record) -> String {
         high_watermark: record.offset + 1,
         records: vec![record],
     };
-    let outcome = pipeline.prepare(batch).judge(&Scores::default(), Timestamp::UNIX_EPOCH);
+    let prepared = pipeline.prepare(batch);
+    let outcome = pipeline.judge(prepared, &Scores::default(), Timestamp::UNIX_EPOCH);
     if outcome.counts.judged == 1 {
         return "verdict".to_owned();
     }

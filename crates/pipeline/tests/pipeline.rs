@@ -12,7 +12,7 @@ use pulse_core::names::{HEADER_LABEL, HEADER_ORIGIN, HEADER_REASONS, HEADER_USE_
 use pulse_core::ports::{Restored, Scores, StateRecord};
 use pulse_core::{Anomaly, Headers, NewRecord, Record, RecordBatch, Severity};
 use pulse_features::{Fault, Featurizer, UseCaseDir};
-use pulse_pipeline::{ColumnBuckets, PartitionPipeline, Plan, Restoration};
+use pulse_pipeline::{ColumnBuckets, PartitionPipeline, Plan, Prepared, Restoration};
 
 const CONFIG: &str = "
 name: devices
@@ -83,8 +83,21 @@ fn batch(records: &[Record]) -> RecordBatch {
     }
 }
 
+/// A model that flags values from 500 on, where there is one.
+fn scores_of(prepared: &Prepared) -> Scores {
+    let scores: Vec<f64> = prepared.rows().iter().map(|row| if row[0] >= 500.0 { 0.9 } else { 0.4 }).collect();
+    let flagged = scores.iter().enumerate().filter(|(_, score)| **score > 0.5);
+    let contributions = flagged.map(|(row, _)| (row, vec![0.5, 0.5])).collect();
+    if scores.is_empty() {
+        return Scores::default();
+    }
+    Scores { model_version: "v1".into(), threshold: 0.6, highest: 0.9, scores, contributions }
+}
+
 fn run(pipeline: &mut PartitionPipeline, records: &[Record]) -> Vec<NewRecord> {
-    let outcome = pipeline.prepare(batch(records)).judge(&Scores::default(), Timestamp::UNIX_EPOCH);
+    let prepared = pipeline.prepare(batch(records));
+    let scores = scores_of(&prepared);
+    let outcome = pipeline.judge(prepared, &scores, Timestamp::UNIX_EPOCH);
     assert_eq!(outcome.counts.read, records.len() as u64);
     let accounted = outcome.counts.judged + outcome.counts.dead_letters + outcome.counts.skipped;
     assert_eq!(accounted, outcome.counts.read);
@@ -123,7 +136,8 @@ fn values_of_judged_events_are_counted() {
     let (mut pipeline, _) = setup.pipeline(&[]);
     pipeline.replay(&batch(&calm("pump 1", 5)));
     let records = [(5, 10.0), (6, 12.5), (7, 2000.0)].map(|(offset, value)| record(offset, "pump 1", value));
-    let outcome = pipeline.prepare(batch(&records)).judge(&Scores::default(), Timestamp::UNIX_EPOCH);
+    let prepared = pipeline.prepare(batch(&records));
+    let outcome = pipeline.judge(prepared, &Scores::default(), Timestamp::UNIX_EPOCH);
     assert_eq!((outcome.counts.judged, outcome.counts.dead_letters), (2, 1));
     let buckets = setup.plan.buckets().unwrap();
     assert_eq!(buckets.columns().iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["value", "load"]);
@@ -184,7 +198,8 @@ fn records_of_another_use_case_are_counted_and_left_alone() {
     let mut other = record(0, "a", 1.0);
     other.headers = Headers::new([(HEADER_USE_CASE, b"nyc_taxi".as_slice())]);
     other.payload = Bytes::from_static(b"not even JSON");
-    let outcome = pipeline.prepare(batch(&[other])).judge(&Scores::default(), Timestamp::UNIX_EPOCH);
+    let prepared = pipeline.prepare(batch(&[other]));
+    let outcome = pipeline.judge(prepared, &Scores::default(), Timestamp::UNIX_EPOCH);
     assert_eq!((outcome.counts.skipped, outcome.outputs.len()), (1, 0));
 }
 
@@ -205,7 +220,7 @@ fn the_model_decides_at_its_threshold_and_explains() {
         scores: vec![0.59, 0.6, 0.9],
         contributions: vec![(1, vec![0.25, 0.75]), (2, vec![1.0, 0.0])],
     };
-    let outcome = prepared.judge(&scores, Timestamp::UNIX_EPOCH);
+    let outcome = pipeline.judge(prepared, &scores, Timestamp::UNIX_EPOCH);
     let anomalies: Vec<Anomaly> =
         outcome.outputs.iter().map(|record| serde_json::from_slice(&record.payload).unwrap()).collect();
     assert_eq!(
@@ -263,7 +278,10 @@ fn a_snapshot_says_where_replay_begins_unless_it_is_of_another_log() {
 }
 
 fn events() -> impl Strategy<Value = Vec<Record>> {
-    let event = (0..3_u8, prop_oneof![8 => 9.0..12.0_f64, 1 => -500.0..500.0_f64, 1 => 1001.0..2000.0_f64]);
+    let event = (
+        0..3_u8,
+        prop_oneof![8 => 9.0..12.0_f64, 1 => -500.0..500.0_f64, 1 => 500.0..1000.0_f64, 1 => 1001.0..2000.0_f64],
+    );
     prop::collection::vec(event, 1..200).prop_map(|events| {
         let numbered = events.into_iter().enumerate();
         numbered.map(|(i, (device, value))| record(i as u64, &format!("d{device}"), value)).collect()
@@ -284,6 +302,38 @@ proptest! {
         let parts: Vec<NewRecord> =
             borders.windows(2).flat_map(|border| run(&mut pipeline, &records[border[0]..border[1]])).collect();
         prop_assert_eq!(whole, parts);
+    }
+
+    #[test]
+    fn a_rule_that_only_explains_says_what_it_would_say_if_it_decided(
+        records in events(), snapshot_at in 0..200_usize, cuts in prop::collection::vec(0..200_usize, 0..4),
+    ) {
+        let columns = ["value".to_owned(), "load".to_owned()];
+        let explaining = CONFIG.replace("threshold: 3, decides: true", "threshold: 3, decides: false");
+        let (decides, explains) = (setup(Some(&columns)), setup_with(&explaining, Some(&columns)));
+        let by_rule = |outputs: &[NewRecord]| -> HashMap<u64, Vec<String>> {
+            let anomalies = outputs.iter().filter(|output| &*output.topic == "anomalies");
+            anomalies.map(|output| {
+                let anomaly: Anomaly = serde_json::from_slice(&output.payload).unwrap();
+                let rolling = anomaly.detectors.iter().filter(|detector| detector.name == "rolling_zscore");
+                (anomaly.offset, rolling.map(|detector| serde_json::to_string(detector).unwrap()).collect())
+            }).collect()
+        };
+        let all = by_rule(&run(&mut decides.pipeline(&[]).0, &records));
+        let (mut pipeline, _) = explains.pipeline(&[]);
+        let mut borders: Vec<usize> = cuts.into_iter().map(|cut| cut.min(records.len())).collect();
+        let saved = snapshot_at.min(records.len());
+        borders.extend([0, saved, records.len()]);
+        borders.sort_unstable();
+        for border in borders.windows(2) {
+            let (from, to) = (border[0], border[1]);
+            if from == saved {
+                pipeline = explains.pipeline(&pipeline.snapshot()).0;
+            }
+            for (offset, said) in by_rule(&run(&mut pipeline, &records[from..to])) {
+                prop_assert_eq!(Some(&said), all.get(&offset), "offset {}", offset);
+            }
+        }
     }
 
     #[test]

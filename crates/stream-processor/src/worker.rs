@@ -123,7 +123,8 @@ impl<S: Scorer> Worker<S> {
         let Some(scores) = self.score(&prepared)? else { return Ok(false) };
         let timer = self.metrics.time(Stage::Judge);
         let next_offset = prepared.next_offset();
-        let outcome = prepared.judge(&scores, self.clock.now());
+        let Some(owned) = self.owned.get_mut(&partition) else { return Ok(true) };
+        let outcome = owned.pipeline.judge(prepared, &scores, self.clock.now());
         timer.observe_duration();
         let state = self.snapshot_if_due(partition, outcome.counts.read);
         Ok(self.send(ToCommitter::Done(Box::new(Done { assignment, next_offset, lag, outcome, state }))))

@@ -43,9 +43,10 @@ pub fn verdicts(dir: &UseCaseDir, log: &[RecordBatch]) -> anyhow::Result<Expecte
     let mut expected = Expected::default();
     for batch in log {
         let fresh = || PartitionPipeline::restore(Arc::clone(&plan), featurizer.clone(), &Restored::default()).pipeline;
-        let prepared = pipelines.entry(batch.partition).or_insert_with(fresh).prepare(batch.clone());
+        let pipeline = pipelines.entry(batch.partition).or_insert_with(fresh);
+        let prepared = pipeline.prepare(batch.clone());
         let scores = model.as_ref().map_or_else(Scores::default, |model| model.score(prepared.rows()));
-        for output in prepared.judge(&scores, Timestamp::UNIX_EPOCH).outputs {
+        for output in pipeline.judge(prepared, &scores, Timestamp::UNIX_EPOCH).outputs {
             if output.topic.ends_with(".dlq") {
                 let header = |name| output.headers.get_str(name).context("a dead letter without its headers");
                 let reasons = serde_json::from_str(header("pulse-reasons")?)?;
