@@ -6,7 +6,8 @@ import { clock, limit, plural, score, shownName, times } from './format.js';
 import { ratioOf, reasonText } from './reason.js';
 import { SEVERITIES } from './state.js';
 
-const MARKS = [1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 10000, 100000];
+// A value that leaves a constant window is 10¹² deviations away: what lies beyond the last mark is drawn on it.
+const MARKS = [1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000];
 /** How near the pointer must be to a dot, in px. */
 const REACH = 18;
 
@@ -27,7 +28,8 @@ export class ScoreChart extends Chart {
     this.from = this.to - state.window.ms;
     const rows = state.dots().filter((row) => row.ms >= this.from && row.ms <= this.to && Number.isFinite(ratioOf(row)));
     const most = Math.max(1.5, ...rows.map(ratioOf));
-    this.most = MARKS.find((mark) => mark >= most) ?? most;
+    this.most = MARKS.find((mark) => mark >= most) ?? MARKS.at(-1);
+    this.isCut = most > this.most;
     this.#dots = rows.map((row) => ({ row, x: this.x(row.ms), y: this.y(ratioOf(row)) }));
     const paths = SEVERITIES.map((severity) => s('path', { class: 'dots', 'data-severity': severity, d: this.#path(severity) }));
     const parts = [...this.#grid(), ...paths, ...this.timeAxis(), ...this.#threshold()];
@@ -43,17 +45,18 @@ export class ScoreChart extends Chart {
   /** A logarithmic scale from just below the threshold up. */
   y(ratio) {
     const low = Math.log(0.92);
-    return this.bottom - ((Math.log(Math.max(0.92, ratio)) - low) / (Math.log(this.most) - low)) * (this.bottom - this.top);
+    return this.bottom - ((Math.log(Math.min(this.most, Math.max(0.92, ratio))) - low) / (Math.log(this.most) - low)) * (this.bottom - this.top);
   }
 
   #grid() {
     const marks = MARKS.filter((mark) => mark > 1 && mark <= this.most);
-    let last = Infinity;
+    let last = this.y(1);
     return marks.flatMap((mark) => {
       const y = Math.round(this.y(mark)) + 0.5;
       if (last - y < 16) return [];
       last = y;
-      return this.valueLine(y, `${mark >= 1000 ? `${mark / 1000}k` : mark}×`);
+      const text = `${mark >= 1000 ? `${mark / 1000}k` : mark}×`;
+      return this.valueLine(y, this.isCut && mark === this.most ? `≥${text}` : text);
     });
   }
 
