@@ -45,4 +45,4 @@ pub use info::{ColumnInfo, ModelInfo, ScoreQuantile};
 pub use local::LocalScorer;
 pub use model::Model;
 #[cfg(feature = "remote")]
-pub use remote::{RemoteError, RemoteOptions, RemoteScorer};
+pub use remote::{RemoteError, RemoteMetrics, RemoteOptions, RemoteScorer, RemoteServer, Resolve, Resolving};

@@ -17,9 +17,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::fixture::{RIDES, rides, trained};
 
 /// A service that listens, until it is dropped.
-struct Serving {
+pub(crate) struct Serving {
     url: String,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Registry,
     running: JoinHandle<Result<(), RunError>>,
     stop: DropGuard,
 }
@@ -28,17 +29,18 @@ async fn serve(slot: ModelSlot, limits: Limits) -> Serving {
     serve_at(([127, 0, 0, 1], 0).into(), slot, limits).await
 }
 
-async fn serve_at(address: SocketAddr, slot: ModelSlot, limits: Limits) -> Serving {
-    let service = MlService::new(vec![rides(slot)], limits, Registry::new(), Health::starting("waiting")).unwrap();
+pub(crate) async fn serve_at(address: SocketAddr, slot: ModelSlot, limits: Limits) -> Serving {
+    let metrics = Registry::new();
+    let service = MlService::new(vec![rides(slot)], limits, metrics.clone(), Health::starting("waiting")).unwrap();
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let running = tokio::spawn(run(listener, service, stop.clone()));
-    Serving { url: format!("http://{address}"), address, running, stop: stop.drop_guard() }
+    Serving { url: format!("http://{address}"), address, metrics, running, stop: stop.drop_guard() }
 }
 
 impl Serving {
-    async fn stop(self) -> SocketAddr {
+    pub(crate) async fn stop(self) -> SocketAddr {
         drop(self.stop);
         self.running.await.unwrap().unwrap();
         self.address
@@ -50,7 +52,7 @@ async fn connect(url: &str) -> RemoteScorer {
 }
 
 /// Rides of all kinds, some of them odd, some with missing values, infinite ones and huge ones.
-fn many_rows(count: u32) -> Matrix {
+pub(crate) fn many_rows(count: u32) -> Matrix {
     let mut rows = Matrix::with_capacity(3, count as usize);
     for i in 0..count {
         let spread = f64::from(i.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
@@ -67,7 +69,7 @@ fn many_rows(count: u32) -> Matrix {
 }
 
 /// Another model of these columns.
-fn another(columns: &[&str]) -> Arc<Model> {
+pub(crate) fn another(columns: &[&str]) -> Arc<Model> {
     let mut rows = Matrix::with_capacity(columns.len(), 200);
     (0..200).for_each(|i| rows.push(&vec![f64::from(i * 7 % 31); columns.len()]));
     let columns: Vec<String> = columns.iter().map(|&name| name.to_owned()).collect();

@@ -114,6 +114,9 @@ pub fn scores_of(response: Response<'_>, version: &str, rows: usize, columns: us
         return Err(contents(format!("{EXPLAINED:?} must name the rows that reach the threshold, in rising order")));
     }
     let shares = take(CONTRIBUTIONS, &[reached.len(), columns])?.into_f64();
+    if shares.iter().any(|share| !share.is_finite()) {
+        return Err(contents(format!("{CONTRIBUTIONS:?} must be numbers, all of them")));
+    }
     let contributions = reached.into_iter().zip(shares.chunks_exact(columns.max(1)).map(<[f64]>::to_vec)).collect();
     Ok(Scores { model_version: version.into(), threshold, highest, scores, contributions })
 }

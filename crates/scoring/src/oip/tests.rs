@@ -237,5 +237,8 @@ fn answers_to_other_questions_are_refused() {
     assert!(refused(without, "v1", 3).contains("threshold"));
     let mut nan = answer(&all);
     nan.outputs[0].values = Values::Fp64(vec![f64::NAN, 0.9, 0.8].into());
-    assert!(refused(nan, "v1", 3).contains("must be numbers"));
+    assert!(refused(nan, "v1", 3).contains("\"score\" must be numbers"));
+    let mut nan = answer(&all);
+    nan.outputs[2].values = Values::Fp64(vec![0.5, 0.5, f64::NAN, 0.5].into());
+    assert!(refused(nan, "v1", 3).contains("\"contributions\" must be numbers"));
 }

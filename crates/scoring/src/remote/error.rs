@@ -25,12 +25,22 @@ pub enum RemoteError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The server took too long.
-    #[error("the ml service did not answer {url} within {seconds} s")]
+    #[error("the ml service did not answer {url} within {seconds:.1} s")]
     Timeout {
         /// What was asked.
         url: String,
         /// The time it had, in seconds.
         seconds: f64,
+    },
+    /// None of several addresses answers as it should.
+    #[error("none of {addresses} addresses of the ml service at {url} answers")]
+    NoneAnswers {
+        /// Where it is.
+        url: String,
+        /// How many were asked.
+        addresses: usize,
+        /// What one of them says.
+        source: Box<RemoteError>,
     },
     /// The server cannot answer at present.
     #[error("the ml service cannot answer {url} at present ({status}): {message}")]
@@ -133,20 +143,32 @@ pub enum RemoteError {
     },
 }
 
+impl RemoteError {
+    /// What is wrong, in words for people: where several addresses fail, with what one of them says.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::NoneAnswers { source, .. } => format!("{self}: {source}"),
+            _ => self.to_string(),
+        }
+    }
+}
+
 impl Classify for RemoteError {
     fn class(&self) -> ErrorClass {
         match self {
+            Self::NoneAnswers { source, .. } => source.class(),
+            // What answers nonsense is no ml service of ours, or a broken one: the events wait until there is one.
             Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::Unavailable { .. }
             | Self::NoModel { .. }
             | Self::Gone { .. }
-            | Self::Unsettled { .. } => ErrorClass::Retry,
+            | Self::Unsettled { .. }
+            | Self::TooLarge { .. }
+            | Self::Nonsense { .. } => ErrorClass::Retry,
             Self::Url { .. }
             | Self::UnknownUseCase { .. }
             | Self::Refused { .. }
-            | Self::TooLarge { .. }
-            | Self::Nonsense { .. }
             | Self::Metadata { .. }
             | Self::OtherColumns { .. }
             | Self::Width { .. } => ErrorClass::Fatal,

@@ -1,30 +1,58 @@
-//! Requests over connections that are kept open, with limits on time and size.
+//! Requests to one address, over connections that are kept open, with a limit on the size of answers.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::RemoteOptions;
 use super::error::RemoteError;
 use crate::oip::{self, Absence, ErrorBody, HEADER_LENGTH, Message};
 
 /// A connection that nobody used for this long is closed.
 const IDLE: Duration = Duration::from_secs(30);
+/// Connections to an address that are kept open while nobody uses them.
+const KEPT: usize = 32;
 /// Characters that are shown of an error that the server tells.
 const SHOWN: usize = 300;
 
-/// A client of one server.
-#[derive(Debug, Clone)]
-pub(super) struct Http {
-    client: Client<HttpConnector, Full<Bytes>>,
+/// The server that a URL names, which may have many addresses.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Server {
     base: String,
-    request_time: Duration,
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// What requests call it, whichever address they go to.
+    name: HeaderValue,
+    path: String,
+}
+
+/// One address of a server.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    server: Arc<Server>,
+    pub(super) address: SocketAddr,
+}
+
+/// The connections to one address. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct Client(legacy::Client<HttpConnector, Full<Bytes>>);
+
+/// What is asked. It may be asked again, elsewhere.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    method: Method,
+    pub(super) path: String,
+    header_length: Option<usize>,
+    body: Bytes,
+    /// Bytes that an answer may have.
+    limit: usize,
 }
 
 /// What the server answered.
@@ -36,65 +64,100 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-impl Http {
-    pub(super) fn new(url: &str, options: RemoteOptions) -> Result<Self, RemoteError> {
-        let base = base_of(url).map_err(|reason| RemoteError::Url { url: without_password(url), reason })?;
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(options.connect_time));
-        // A request is written at once: waiting for more would only delay its last part.
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .build(connector);
-        Ok(Self { client, base, request_time: options.request_time })
+impl Server {
+    pub(super) fn new(url: &str) -> Result<Self, RemoteError> {
+        server_of(url).map_err(|reason| RemoteError::Url { url: without_password(url), reason })
     }
 
-    /// The server's URL, without a slash at its end.
+    /// Its URL, without a slash at its end.
     pub(super) fn base(&self) -> &str {
         &self.base
     }
+}
 
-    pub(super) async fn get(&self, path: &str, limit: usize) -> Result<Answer, RemoteError> {
-        self.send(Method::GET, path, Message { header_length: None, body: Vec::new() }, limit).await
+impl Endpoint {
+    pub(super) fn new(server: Arc<Server>, address: SocketAddr) -> Self {
+        Self { server, address }
     }
 
-    pub(super) async fn post(&self, path: &str, message: Message, limit: usize) -> Result<Answer, RemoteError> {
-        self.send(Method::POST, path, message, limit).await
+    /// The URL of `path` as people know it, and the address where that does not say it.
+    pub(super) fn shown(&self, path: &str) -> String {
+        let Server { base, name, .. } = &*self.server;
+        let address = self.address.to_string();
+        if *name == address { format!("{base}{path}") } else { format!("{base}{path} ({address})") }
     }
 
-    async fn send(&self, method: Method, path: &str, message: Message, limit: usize) -> Result<Answer, RemoteError> {
-        let url = format!("{}{path}", self.base);
-        let mut request = Request::builder().method(method).uri(&url);
-        if let Some(length) = message.header_length {
+    fn request(&self, question: &Question) -> Result<Request<Full<Bytes>>, RemoteError> {
+        let Server { name, path, .. } = &*self.server;
+        let url = format!("http://{}{path}{}", self.address, question.path);
+        let mut request = Request::builder().method(&question.method).uri(&url).header(HOST, name);
+        if let Some(length) = question.header_length {
             let binary = HeaderValue::from_static("application/octet-stream");
             request = request.header(HEADER_LENGTH, length).header(CONTENT_TYPE, binary);
-        } else if !message.body.is_empty() {
+        } else if !question.body.is_empty() {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let request = request
-            .body(Full::from(message.body))
-            .map_err(|_| RemoteError::Url { url: url.clone(), reason: "it is no URL" })?;
-        let answered = tokio::time::timeout(self.request_time, self.exchange(request, &url, limit)).await;
-        answered.map_err(|_| RemoteError::Timeout { url, seconds: self.request_time.as_secs_f64() })?
+        request.body(question.body.clone().into()).map_err(|_| RemoteError::Url { url, reason: "it is no URL" })
+    }
+}
+
+impl Question {
+    pub(super) fn get(path: String, limit: usize) -> Self {
+        Self { method: Method::GET, path, header_length: None, body: Bytes::new(), limit }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>, url: &str, limit: usize) -> Result<Answer, RemoteError> {
-        let unreachable = |source| RemoteError::Unreachable { url: self.base.clone(), source };
-        let response = self.client.request(request).await.map_err(|error| unreachable(error.into()))?;
+    pub(super) fn post(path: String, message: Message, limit: usize) -> Self {
+        let Message { header_length, body } = message;
+        Self { method: Method::POST, path, header_length, body: body.into(), limit }
+    }
+}
+
+impl Client {
+    pub(super) fn new(connect_time: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(connect_time));
+        // A request is written at once: waiting for more would only delay its last part.
+        connector.set_nodelay(true);
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(KEPT)
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .build(connector);
+        Self(client)
+    }
+
+    /// Asks `endpoint`, however long that takes.
+    pub(super) async fn ask(&self, endpoint: &Endpoint, question: &Question) -> Result<Answer, RemoteError> {
+        let unreachable = |source| RemoteError::Unreachable { url: endpoint.shown(""), source };
+        let response = self.0.request(endpoint.request(question)?).await.map_err(|error| unreachable(error.into()))?;
         let (parts, body) = response.into_parts();
+        let url = endpoint.shown(&question.path);
         let header_length = parts.headers.get(HEADER_LENGTH).map(|value| oip::header_length(value.as_bytes()));
         let header_length =
-            header_length.transpose().map_err(|source| RemoteError::Nonsense { url: url.to_owned(), source })?;
+            header_length.transpose().map_err(|source| RemoteError::Nonsense { url: url.clone(), source })?;
+        let limit = question.limit;
         let body = Limited::new(body, limit).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                RemoteError::TooLarge { url: url.to_owned(), limit }
+                RemoteError::TooLarge { url: url.clone(), limit }
             } else {
                 unreachable(error)
             }
         })?;
-        Ok(Answer { url: url.to_owned(), status: parts.status, header_length, body: body.to_bytes() })
+        Ok(Answer { url, status: parts.status, header_length, body: body.to_bytes() })
+    }
+
+    /// Asks `endpoint`, and gives up after `time`.
+    pub(super) async fn ask_within(
+        &self,
+        time: Duration,
+        endpoint: &Endpoint,
+        question: &Question,
+    ) -> Result<Answer, RemoteError> {
+        let answered = tokio::time::timeout(time, self.ask(endpoint, question)).await;
+        answered.unwrap_or_else(|_| {
+            Err(RemoteError::Timeout { url: endpoint.shown(&question.path), seconds: time.as_secs_f64() })
+        })
     }
 }
 
@@ -143,8 +206,8 @@ impl Answer {
     }
 }
 
-/// The URL in the form to which paths are added.
-fn base_of(url: &str) -> Result<String, &'static str> {
+/// The server that a URL names, and the path to which others are added.
+fn server_of(url: &str) -> Result<Server, &'static str> {
     let uri: Uri = url.trim().parse().map_err(|_| "it is no URL")?;
     match uri.scheme_str() {
         Some("http") => {}
@@ -158,7 +221,14 @@ fn base_of(url: &str) -> Result<String, &'static str> {
     if uri.query().is_some() {
         return Err("it must not have a query");
     }
-    Ok(format!("http://{authority}{}", uri.path().trim_end_matches('/')))
+    let path = uri.path().trim_end_matches('/').to_owned();
+    Ok(Server {
+        base: format!("http://{authority}{path}"),
+        host: authority.host().trim_matches(['[', ']']).to_owned(),
+        port: authority.port_u16().unwrap_or(80),
+        name: HeaderValue::from_str(authority.as_str()).map_err(|_| "it is no URL")?,
+        path,
+    })
 }
 
 /// The URL as it may be shown.
@@ -192,18 +262,34 @@ mod tests {
 
     #[test]
     fn a_url_is_taken_with_or_without_a_path() {
-        assert_eq!(base_of("http://localhost:8000").unwrap(), "http://localhost:8000");
-        assert_eq!(base_of(" http://ml-service:8000/ ").unwrap(), "http://ml-service:8000");
-        assert_eq!(base_of("http://[::1]:80/behind/a/proxy/").unwrap(), "http://[::1]:80/behind/a/proxy");
+        let base = |url| server_of(url).unwrap().base;
+        assert_eq!(base("http://localhost:8000"), "http://localhost:8000");
+        assert_eq!(base(" http://ml-service:8000/ "), "http://ml-service:8000");
+        assert_eq!(base("http://[::1]:80/behind/a/proxy/"), "http://[::1]:80/behind/a/proxy");
+    }
+
+    #[test]
+    fn a_request_goes_to_an_address_and_names_the_server() {
+        let server = Arc::new(server_of("http://ml-service/behind/").unwrap());
+        assert_eq!((&*server.host, server.port), ("ml-service", 80));
+        let endpoint = Endpoint::new(server, "[::1]:80".parse().unwrap());
+        let request = endpoint.request(&Question::get("/v2".into(), 1)).unwrap();
+        assert_eq!(request.uri(), "http://[::1]:80/behind/v2");
+        assert_eq!(request.headers()[HOST], "ml-service");
+        assert_eq!(endpoint.shown("/v2"), "http://ml-service/behind/v2 ([::1]:80)");
+        let server = server_of("http://[::1]:8000").unwrap();
+        assert_eq!(server.host, "::1", "as it is looked up");
+        let endpoint = Endpoint::new(Arc::new(server), "[::1]:8000".parse().unwrap());
+        assert_eq!(endpoint.shown(""), "http://[::1]:8000", "the address is not said twice");
     }
 
     #[test]
     fn other_urls_are_refused_and_no_password_is_shown() {
         for url in ["", "localhost:8000", "/v2", "ftp://x", "http://", "http://x/?a=b", "http://a b"] {
-            assert!(base_of(url).is_err(), "{url}");
+            assert!(server_of(url).is_err(), "{url}");
         }
-        assert!(base_of("https://x").unwrap_err().contains("TLS"));
-        let error = Http::new("http://me:secret@host:1", RemoteOptions::default()).unwrap_err().to_string();
+        assert!(server_of("https://x").unwrap_err().contains("TLS"));
+        let error = Server::new("http://me:secret@host:1").unwrap_err().to_string();
         assert!(error.contains("http://…@host:1") && !error.contains("secret"), "{error}");
     }
 }
