@@ -50,6 +50,12 @@ impl Kafka {
         }
     }
 
+    /// Whether topics may be made, and get more partitions.
+    #[must_use]
+    pub fn may_create(&self) -> bool {
+        self.given.create_topics
+    }
+
     /// Makes the input topic `name`, where it does not exist, and says how many partitions it has.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Asking for settings of topics, and making topics.
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier};
 use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
 
 use crate::aside::Aside;
@@ -41,14 +41,30 @@ impl Admin {
     pub(crate) async fn create(&self, topic: &NewTopic<'_>) -> Result<Result<(), Code>, KafkaError> {
         let what = || format!("create topic {:?}", topic.name);
         let failed = |source| KafkaError::of(&self.brokers, what(), None, source);
-        let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
-        let answer = self.client.create_topics([topic], &options).await.map_err(failed)?;
+        let answer = self.client.create_topics([topic], &changing()).await.map_err(failed)?;
         match answer.into_iter().next() {
             None | Some(Ok(_) | Err((_, Code::TopicAlreadyExists))) => Ok(Ok(())),
             Some(Err((_, code))) if is_final(code) => Ok(Err(code)),
             Some(Err((_, code))) => Err(failed(Native::Global(code))),
         }
     }
+
+    /// Gives `topic` more partitions, unless somebody else just did; the brokers' reason where they refuse.
+    pub(crate) async fn grow(&self, topic: &str, partitions: u32) -> Result<Result<(), Code>, KafkaError> {
+        let failed = |source| KafkaError::of(&self.brokers, format!("add partitions to topic {topic:?}"), None, source);
+        let more = NewPartitions::new(topic, partitions as usize);
+        let answer = self.client.create_partitions([&more], &changing()).await.map_err(failed)?;
+        match answer.into_iter().next() {
+            // It has as many already.
+            None | Some(Ok(_) | Err((_, Code::InvalidPartitions))) => Ok(Ok(())),
+            Some(Err((_, code))) if is_final(code) => Ok(Err(code)),
+            Some(Err((_, code))) => Err(failed(Native::Global(code))),
+        }
+    }
+}
+
+fn changing() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
 }
 
 /// Trying again changes nothing.

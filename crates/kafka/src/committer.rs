@@ -39,6 +39,8 @@ pub enum StartAt {
 pub struct KafkaCommitter {
     shared: Arc<Shared>,
     holders: Mutex<HashMap<u32, Holder>>,
+    /// Whether the state topic may get more partitions.
+    may_grow: bool,
 }
 
 /// What all partitions share.
@@ -73,7 +75,14 @@ impl KafkaCommitter {
             state_topic: Arc::from(state_topic),
             start,
         };
-        Ok(Self { shared: Arc::new(shared), holders: Mutex::default() })
+        Ok(Self { shared: Arc::new(shared), holders: Mutex::default(), may_grow: false })
+    }
+
+    /// Whether the state topic gets more partitions when the input has got more. Otherwise they cannot be taken over.
+    #[must_use]
+    pub fn growing(mut self, may_grow: bool) -> Self {
+        self.may_grow = may_grow;
+        self
     }
 
     async fn check(&self, commit: &Commit, state_topic: Topic) -> Result<(), KafkaError> {
@@ -97,7 +106,7 @@ impl Committer for KafkaCommitter {
     async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, KafkaError>> {
         // Their producers would be fenced by the new ones.
         self.release(partitions);
-        match restore::restore(&self.shared, partitions).await {
+        match restore::restore(&self.shared, partitions, self.may_grow).await {
             Ok(restored) => partitions
                 .iter()
                 .zip(restored)

@@ -2,6 +2,8 @@
 
 mod check;
 
+pub(crate) use check::miscounted;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -29,7 +31,7 @@ pub struct TopicSpec {
     pub name: String,
     /// Its partitions, where it is made.
     pub partitions: u32,
-    /// Whether one that exists has to have that many: not fewer, not more.
+    /// Whether one that exists has to have that many. Where it has fewer, it gets more.
     pub co_partitioned: bool,
     /// Copies of each partition, where it is made; none leaves that to the brokers.
     pub replication: Option<u16>,
@@ -70,7 +72,7 @@ impl TopicSpec {
     }
 }
 
-/// Makes those of `topics` that do not exist, if `create`, and checks the others.
+/// Makes those of `topics` that do not exist, and adds partitions, if `create`; checks the others.
 ///
 /// # Errors
 /// When one is missing and may not be made, or is not as it has to be. The error says what to do.
@@ -78,6 +80,10 @@ pub async fn ensure_topics(settings: &KafkaSettings, topics: &[TopicSpec], creat
     let admin = Admin::new(settings)?;
     for topic in topics {
         match partitions_of(settings, &topic.name).await {
+            Ok(partitions) if create && topic.co_partitioned && partitions < topic.partitions => {
+                grow(&admin, &topic.name, partitions, topic.partitions).await?;
+                check::check(&admin, topic, topic.partitions).await?;
+            }
             Ok(partitions) => check::check(&admin, topic, partitions).await?,
             Err(KafkaError::UnknownTopic { .. }) if create => {
                 make(&admin, settings, topic).await?;
@@ -90,6 +96,13 @@ pub async fn ensure_topics(settings: &KafkaSettings, topics: &[TopicSpec], creat
             Err(error) => return Err(error),
         }
     }
+    Ok(())
+}
+
+/// Gives `topic` as many partitions as the input has got. What stands in those that there are stays where it is.
+pub(crate) async fn grow(admin: &Admin, topic: &str, found: u32, wanted: u32) -> Result<(), KafkaError> {
+    admin.grow(topic, wanted).await?.map_err(|_| check::miscounted(topic, found, wanted))?;
+    tracing::info!(topic, partitions = wanted, "the input has got more partitions, and so has this topic now");
     Ok(())
 }
 

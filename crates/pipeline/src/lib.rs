@@ -17,9 +17,11 @@ mod outcome;
 mod partition;
 mod plan;
 mod state;
+mod versions;
 
 pub use columns::{ColumnBuckets, ColumnCounts, MAX_BOUNDS};
 pub use judge::Prepared;
 pub use outcome::{Counts, Judged, Outcome};
 pub use partition::{PartitionPipeline, Restoration};
 pub use plan::{DETECTOR_FOREST, DETECTOR_ROLLING, Plan, PlanError};
+pub use versions::Versions;

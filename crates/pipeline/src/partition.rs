@@ -16,6 +16,7 @@ use crate::judge::{Event, Fired, Prepared};
 use crate::outcome::{Counts, Outcome};
 use crate::plan::{Plan, RollingPlan};
 use crate::state::{SnapshotError, States};
+use crate::versions::Versions;
 
 /// Judges the events of one partition, in order.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct PartitionPipeline {
     featurizer: Featurizer,
     states: States,
     position: u64,
+    /// By which the last event was judged.
+    versions: Option<Versions>,
     /// Keys of a snapshot that could not be used: the next snapshot removes them, or they would be met at every start.
     stale: Vec<Bytes>,
     row: Vec<f64>,
@@ -73,9 +76,14 @@ impl PartitionPipeline {
                 (States::new(&plan), restored.committed.map_or(Some(judge_from), |_| None), Some(error.to_string()))
             }
         };
-        let stale = rebuilt.iter().flat_map(|_| restored.state.iter().map(|record| record.key.clone())).collect();
+        // By what events were judged stays true, unless it was in another log.
+        let is_ours = restored.committed.is_some();
+        let is_stale = |record: &&StateRecord| rebuilt.is_some() && !(is_ours && Versions::are_in(record));
+        let stale = restored.state.iter().filter(is_stale).map(|record| record.key.clone()).collect();
+        let versions = if is_ours { Versions::latest(&restored.state) } else { None };
         let position = replay_from.unwrap_or_default();
-        let pipeline = Self { plan, featurizer, states, position, stale, row: Vec::new(), model_row: Vec::new() };
+        let pipeline =
+            Self { plan, featurizer, states, position, versions, stale, row: Vec::new(), model_row: Vec::new() };
         Restoration { pipeline, replay_from, judge_from, rebuilt }
     }
 
@@ -169,6 +177,17 @@ impl PartitionPipeline {
             }
         }
         prepared.judge(scores, detected_at)
+    }
+
+    /// Takes note of what judges the events from `offset` on; gives a record for the state where that has changed. It belongs
+    /// into the commit of the first verdict by it.
+    pub fn note_versions(&mut self, offset: u64, scores: &Scores) -> Option<StateRecord> {
+        let (model, config) = (&*scores.model_version, &self.plan.config_version);
+        if self.versions.as_ref().is_some_and(|last| last.model_version == model && last.config_version == *config) {
+            return None;
+        }
+        let versions = Versions { offset, model_version: model.to_owned(), config_version: config.clone() };
+        Some(self.versions.insert(versions).record())
     }
 
     /// Counts the values of the event pushed last, runs the per-entity detectors over it, and adds its row for the model.

@@ -1,6 +1,6 @@
 //! Per-entity state and its place in the state topic.
 //!
-//! Keys are `entity/<entity>` and `position`. An entity's value is: `u8` format, `u64` layout (a hash of the window and the
+//! Keys are `entity/<entity>` and `position`, besides those of [`Versions`]. An entity's value is: `u8` format, `u64` layout (a hash of the window and the
 //! columns), then one window for each watched column. `position` holds format, layout and the offset that the whole state is
 //! true for. All numbers are little endian.
 
@@ -10,6 +10,7 @@ use pulse_core::ports::StateRecord;
 use pulse_detect::Window;
 
 use crate::plan::Plan;
+use crate::versions::Versions;
 
 const FORMAT: u8 = 1;
 const POSITION: &[u8] = b"position";
@@ -89,7 +90,9 @@ impl States {
     pub(crate) fn restore(plan: &Plan, records: &[StateRecord]) -> Result<(Self, u64), SnapshotError> {
         let (mut states, mut position) = (Self::new(plan), None);
         let layout = plan.state_layout();
-        for record in records {
+        let mut found = false;
+        for record in records.iter().filter(|record| !Versions::are_in(record)) {
+            found = true;
             let Some(mut value) = record.value.as_deref() else { continue };
             check_header(&mut value, layout)?;
             if record.key == POSITION {
@@ -101,7 +104,7 @@ impl States {
         }
         match position {
             Some(position) => Ok((states, position)),
-            None if records.is_empty() => Err(SnapshotError::Missing),
+            None if !found => Err(SnapshotError::Missing),
             None => Err(SnapshotError::Damaged),
         }
     }

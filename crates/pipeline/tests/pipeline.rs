@@ -12,7 +12,7 @@ use pulse_core::names::{HEADER_LABEL, HEADER_ORIGIN, HEADER_REASONS, HEADER_USE_
 use pulse_core::ports::{Restored, Scores, StateRecord};
 use pulse_core::{Anomaly, Headers, NewRecord, Record, RecordBatch, Severity};
 use pulse_features::{Fault, Featurizer, UseCaseDir};
-use pulse_pipeline::{ColumnBuckets, PartitionPipeline, Plan, Prepared, Restoration};
+use pulse_pipeline::{ColumnBuckets, PartitionPipeline, Plan, Prepared, Restoration, Versions};
 
 const CONFIG: &str = "
 name: devices
@@ -275,6 +275,29 @@ fn a_snapshot_says_where_replay_begins_unless_it_is_of_another_log() {
     assert_eq!(found(None, &[]), (Some(0), 0, 0, false));
     let beginning = setup.restore(None, &[]).pipeline.snapshot();
     assert_eq!(found(Some(0), &beginning), (Some(0), 0, 0, false), "what was there before the start is never replayed");
+}
+
+#[test]
+fn a_switch_of_versions_is_told_once_and_outlives_a_restart_and_a_rebuilt_snapshot() {
+    let setup = setup(None);
+    let (mut pipeline, _) = setup.pipeline(&[]);
+    let by = |version: &str| Scores { model_version: version.into(), ..Scores::default() };
+    let mut state: Vec<StateRecord> = Vec::new();
+    state.extend(pipeline.note_versions(0, &by("v1")));
+    assert!(pipeline.note_versions(5, &by("v1")).is_none());
+    state.extend(pipeline.note_versions(9, &by("v2")));
+    let told: Vec<(u64, String)> =
+        state.iter().filter_map(Versions::of).map(|v| (v.offset, v.model_version.to_string())).collect();
+    assert_eq!(told, [(0, "v1".to_owned()), (9, "v2".to_owned())]);
+    let found = setup.restore(Some(12), &state);
+    assert!(found.rebuilt.is_some(), "versions alone are no snapshot");
+    let mut again = found.pipeline;
+    assert!(again.snapshot().iter().all(|record| record.value.is_some()), "what they tell stays");
+    assert!(again.note_versions(12, &by("v2")).is_none());
+    assert!(again.note_versions(13, &by("v1")).is_some());
+    let mut other = setup.restore(None, &state).pipeline;
+    assert_eq!(other.snapshot().iter().filter(|record| record.value.is_none()).count(), 2, "it was another log");
+    assert!(other.note_versions(0, &by("v2")).is_some());
 }
 
 fn events() -> impl Strategy<Value = Vec<Record>> {

@@ -10,7 +10,7 @@ use pulse_features::{Featurizer, UseCaseDir};
 use pulse_kafka::{KafkaCommitter, KafkaSource};
 use pulse_pipeline::{ColumnBuckets, Plan};
 use pulse_runtime::{ProcessorSettings, Service, Stage, Starting};
-use pulse_scoring::{RemoteOptions, RemoteScorer};
+use pulse_scoring::{RemoteMetrics, RemoteOptions, RemoteScorer, RemoteServer};
 use pulse_stream_processor::{Metrics, Options, Processor, Progress};
 
 /// Anomalies that the log shows in a second at the most.
@@ -42,7 +42,8 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
     show_lost_records(&starting.registry, source.lost_records())?;
     let processor = Processor {
         source,
-        committer: KafkaCommitter::new(kafka.settings(), &group, topic, &state_topic(name), kafka.start())?,
+        committer: KafkaCommitter::new(kafka.settings(), &group, topic, &state_topic(name), kafka.start())?
+            .growing(kafka.may_create()),
         scorer: scorer.map(Arc::new),
         metrics: Metrics::new(&starting.registry, &dir.use_case, &plan)?,
         progress: Arc::new(Progress::new(plan.labels())),
@@ -64,7 +65,9 @@ async fn scorer(starting: &Starting, dir: &UseCaseDir) -> anyhow::Result<Option<
     let url = &starting.settings.scorer().url;
     starting.health.set_not_ready(format!("waiting for the model of {url}"));
     let waiting = |reason: &str| starting.health.set_not_ready(format!("waiting for the model: {reason}"));
-    let scorer = RemoteScorer::connect(url, &dir.use_case.name, RemoteOptions::default(), waiting).await?;
+    let server = RemoteServer::new(url, RemoteOptions::default())?;
+    let server = server.measured_by(RemoteMetrics::new(&starting.registry)?);
+    let scorer = server.scorer(&dir.use_case.name, waiting).await?;
     if scorer.is_none() {
         tracing::warn!("judging without the isolation forest, by the other detectors alone");
     }

@@ -9,9 +9,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::{Message as _, Offset};
 use tokio::task::{JoinSet, spawn_blocking};
 
+use crate::admin::Admin;
 use crate::context::Context;
 use crate::error::KafkaError;
-use crate::{query, reading};
+use crate::{query, reading, topics};
 
 use super::partition::Holder;
 use super::{Shared, StartAt};
@@ -20,11 +21,12 @@ use super::{Shared, StartAt};
 pub(super) async fn restore(
     shared: &Arc<Shared>,
     partitions: &[u32],
+    may_grow: bool,
 ) -> Result<Vec<Result<(Holder, Restored), KafkaError>>, KafkaError> {
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    check(shared, partitions).await?;
+    check(shared, partitions, may_grow).await?;
     let speaker = shared.speaker()?;
     let group = Arc::new(speaker.group_metadata().ok_or(KafkaError::Closed)?);
     let mut holders = take_over(shared, &group, partitions).await;
@@ -50,16 +52,33 @@ pub(super) async fn restore(
     Ok(restored)
 }
 
-/// The input and the state have the partitions.
-async fn check(shared: &Arc<Shared>, partitions: &[u32]) -> Result<(), KafkaError> {
-    for name in [&shared.topic, &shared.state_topic] {
-        let topic = shared.catalog.topic(name).await?;
-        if let Some(&partition) = partitions.iter().find(|&&partition| partition >= topic.partitions) {
-            shared.catalog.forget(name);
-            return Err(KafkaError::NoSuchPartition { topic: name.to_string(), partition });
-        }
+/// The input has the partitions, and the state has as many; it gets more when the input did.
+async fn check(shared: &Arc<Shared>, partitions: &[u32], may_grow: bool) -> Result<(), KafkaError> {
+    let last = partitions.iter().copied().max().unwrap_or_default();
+    if last >= shared.catalog.topic(&shared.topic).await?.partitions {
+        // Perhaps it was not known yet that there are more.
+        shared.catalog.forget(&shared.topic);
     }
-    Ok(())
+    let input = shared.catalog.topic(&shared.topic).await?.partitions;
+    if last >= input {
+        shared.catalog.forget(&shared.topic);
+        return Err(KafkaError::NoSuchPartition { topic: shared.topic.to_string(), partition: last });
+    }
+    let state = shared.catalog.topic(&shared.state_topic).await?.partitions;
+    if last < state {
+        return Ok(());
+    }
+    shared.catalog.forget(&shared.state_topic);
+    // Another member may have been faster.
+    let state = shared.catalog.topic(&shared.state_topic).await?.partitions;
+    if last < state {
+        return Ok(());
+    }
+    shared.catalog.forget(&shared.state_topic);
+    if !may_grow {
+        return Err(topics::miscounted(&shared.state_topic, state, input));
+    }
+    topics::grow(&Admin::new(&shared.settings)?, &shared.state_topic, state, input).await
 }
 
 /// All at once, for each takes some round trips.

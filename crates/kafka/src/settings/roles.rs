@@ -46,7 +46,10 @@ impl Role<'_> {
                 config
                     // A dead member's partitions go on after this; brokers allow no less.
                     .set("session.timeout.ms", "6000")
-                    .set("heartbeat.interval.ms", "1500")
+                    // By heartbeats members learn that partitions are to move.
+                    .set("heartbeat.interval.ms", "500")
+                    // New partitions of the input are found after this time, not after five minutes.
+                    .set("topic.metadata.refresh.interval.ms", "30000")
                     .set("statistics.interval.ms", "1000");
             }
             Self::Producer => {

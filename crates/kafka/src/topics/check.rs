@@ -11,15 +11,7 @@ const CLEANUP_POLICY: &str = "cleanup.policy";
 
 pub(super) async fn check(admin: &Admin, topic: &TopicSpec, partitions: u32) -> Result<(), KafkaError> {
     if topic.co_partitioned && partitions != topic.partitions {
-        let mend =
-            "stop all processors of the use case and delete the topic: it is made anew, and state is rebuilt by replay";
-        return Err(wrong(
-            topic,
-            "the number of partitions",
-            partitions.to_string(),
-            topic.partitions.to_string(),
-            mend,
-        ));
+        return Err(miscounted(&topic.name, partitions, topic.partitions));
     }
     let Some(found) = admin.settings_of(&topic.name).await? else {
         tracing::debug!(topic = topic.name, "not allowed to ask for its settings: taking them as they are");
@@ -36,6 +28,24 @@ pub(super) async fn check(admin: &Admin, topic: &TopicSpec, partitions: u32) -> 
         }
     }
     Ok(())
+}
+
+/// That `topic` has not as many partitions as the input. More can be added; fewer come only of an input that was made anew.
+pub(crate) fn miscounted(topic: &str, found: u32, wanted: u32) -> KafkaError {
+    let mend = if found < wanted {
+        format!("run `kafka-topics.sh --bootstrap-server … --alter --topic {topic} --partitions {wanted}`")
+    } else {
+        "stop all processors of the use case and delete the topic: it is made anew, and state is rebuilt by replay"
+            .to_owned()
+    };
+    let setting = "the number of partitions".to_owned();
+    KafkaError::WrongTopic {
+        topic: topic.to_owned(),
+        setting,
+        found: found.to_string(),
+        wanted: wanted.to_string(),
+        mend,
+    }
 }
 
 fn wrong(topic: &TopicSpec, setting: &str, found: String, wanted: String, mend: &str) -> KafkaError {

@@ -13,7 +13,7 @@ use prometheus::Registry;
 use pulse_core::NewRecord;
 use pulse_core::ports::{Commit, Committer, EventProducer, Restored};
 use pulse_features::Featurizer;
-use pulse_pipeline::Plan;
+use pulse_pipeline::{Plan, Versions};
 use pulse_runtime::Health;
 use pulse_stream_processor::{Metrics, Options, Processor, Progress};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,11 @@ async fn failures_on_the_way_change_nothing() {
     let dead = contents(&calm, "raw_events.dlq").await;
     assert_eq!(dead.len(), 39);
     assert_eq!(dead, contents(&rough, "raw_events.dlq").await);
+
+    for restored in committer(&rough).restore(&[0, 1, 2, 3]).await {
+        let told: Vec<Versions> = restored.unwrap().state.iter().filter_map(Versions::of).collect();
+        assert!(matches!(&told[..], [only] if only.offset == 0 && only.model_version == "test"), "{told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
