@@ -5,7 +5,7 @@ use std::time::Duration;
 use pulse_core::UseCase;
 use pulse_core::names::TOPIC_ANOMALIES;
 use pulse_kafka::{
-    KafkaError, KafkaSettings, Link, StartAt, TopicSpec, ensure_topics, partitions_of, wait_for_brokers,
+    KafkaError, KafkaSettings, Link, SPREADING, StartAt, TopicSpec, ensure_topics, partitions_of_new, wait_for_brokers,
 };
 use pulse_runtime::{Health, KafkaStart, Secret, Starting, wait_for};
 use tokio_util::sync::CancellationToken;
@@ -63,7 +63,7 @@ impl Kafka {
     pub async fn input(&self, name: &str) -> Result<u32, KafkaError> {
         self.ensure(&[TopicSpec::input(name, self.given.partitions, self.given.replication_factor)]).await?;
         let what = format!("topic {name}");
-        wait_for(&self.health, &what, async || partitions_of(&self.settings, name).await).await
+        wait_for(&self.health, &what, async || partitions_of_new(&self.settings, name, SPREADING).await).await
     }
 
     /// Makes and checks the topics of the processor of `use_case`.

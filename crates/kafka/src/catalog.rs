@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pulse_core::{Headers, NewRecord};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -15,6 +16,10 @@ use crate::settings::{KafkaSettings, Role, TOO_LARGE_FOR_ANY};
 
 /// The setting of a topic that limits its records.
 pub(crate) const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
+/// How often brokers are asked for a topic that they do not know yet.
+const ASK: Duration = Duration::from_millis(50);
+/// How long a broker may take to learn of a topic that others know.
+const LEARNING: Duration = Duration::from_secs(2);
 /// What a batch of one record adds to the bytes of its key, value and headers, at the most.
 pub(crate) const OVERHEAD: usize = 128;
 
@@ -65,7 +70,7 @@ impl Catalog {
         if let Some(topic) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(*topic);
         }
-        let partitions = partitions_of(&self.settings, name).await?;
+        let partitions = partitions_of_new(&self.settings, name, LEARNING).await?;
         let limit = self.limit(name).await?;
         let topic = Topic { partitions, limit };
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name), topic);
@@ -97,6 +102,21 @@ pub async fn partitions_of(settings: &KafkaSettings, topic: &str) -> Result<u32,
     let (brokers, topic) = (settings.brokers.clone(), topic.to_owned());
     let count = move || partitions(&consumer, &brokers, &topic);
     tokio::task::spawn_blocking(count).await.map_err(|_| KafkaError::Closed)?
+}
+
+/// As [`partitions_of`], for a topic that was just made, perhaps: brokers learn of it one after another, and the one that is asked
+/// may be the last. That there is none is believed after `patience`.
+///
+/// # Errors
+/// As [`partitions_of`].
+pub async fn partitions_of_new(settings: &KafkaSettings, topic: &str, patience: Duration) -> Result<u32, KafkaError> {
+    let begun = Instant::now();
+    loop {
+        match partitions_of(settings, topic).await {
+            Err(KafkaError::UnknownTopic { .. }) if begun.elapsed() < patience => tokio::time::sleep(ASK).await,
+            result => return result,
+        }
+    }
 }
 
 /// Asks how many partitions `topic` has.

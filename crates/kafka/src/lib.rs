@@ -21,6 +21,7 @@ mod reading;
 mod admin;
 mod aside;
 mod catalog;
+mod onlooker;
 mod probe;
 mod topics;
 
@@ -28,12 +29,13 @@ mod committer;
 mod producer;
 mod source;
 
-pub use catalog::partitions_of;
+pub use catalog::{partitions_of, partitions_of_new};
 pub use committer::{KafkaCommitter, StartAt};
 pub use context::Link;
 pub use error::KafkaError;
+pub use onlooker::Onlooker;
 pub use probe::wait_for_brokers;
 pub use producer::KafkaProducer;
 pub use settings::KafkaSettings;
 pub use source::{KafkaSource, LostRecords};
-pub use topics::{TopicSpec, ensure_topics};
+pub use topics::{SPREADING, TopicSpec, ensure_topics};

@@ -5,13 +5,13 @@ mod check;
 pub(crate) use check::miscounted;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pulse_core::names::{PARTITIONS, TOPIC_ANOMALIES, dead_letter_topic, state_topic};
 use rdkafka::admin::{NewTopic, TopicReplication};
 
 use crate::admin::Admin;
-use crate::catalog::{MAX_MESSAGE_BYTES, partitions_of};
+use crate::catalog::{MAX_MESSAGE_BYTES, partitions_of, partitions_of_new};
 use crate::error::KafkaError;
 use crate::settings::KafkaSettings;
 
@@ -20,9 +20,7 @@ const LARGE: &str = "4194304";
 /// Retention goes by when a record was appended: one of an old event is not old.
 const BY_APPEND: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
 /// How long a new topic may take to be known to the brokers.
-const SPREADING: Duration = Duration::from_secs(30);
-/// How often they are asked.
-const ASK: Duration = Duration::from_millis(50);
+pub const SPREADING: Duration = Duration::from_secs(30);
 
 /// A topic and what it has to be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +85,7 @@ pub async fn ensure_topics(settings: &KafkaSettings, topics: &[TopicSpec], creat
             Ok(partitions) => check::check(&admin, topic, partitions).await?,
             Err(KafkaError::UnknownTopic { .. }) if create => {
                 make(&admin, settings, topic).await?;
-                wait_for(settings, topic).await?;
+                partitions_of_new(settings, &topic.name, SPREADING).await?;
             }
             Err(KafkaError::UnknownTopic { .. }) => {
                 let reason = "it does not exist, and kafka.create_topics is off".to_owned();
@@ -117,17 +115,6 @@ async fn make(admin: &Admin, settings: &KafkaSettings, topic: &TopicSpec) -> Res
     admin.create(&new).await?.map_err(|code| cannot_create(settings, topic, code.to_string()))?;
     tracing::info!(topic = topic.name, partitions, "topic created");
     Ok(())
-}
-
-/// Not all brokers know a new topic at once.
-async fn wait_for(settings: &KafkaSettings, topic: &TopicSpec) -> Result<(), KafkaError> {
-    let begun = Instant::now();
-    loop {
-        match partitions_of(settings, &topic.name).await {
-            Err(KafkaError::UnknownTopic { .. }) if begun.elapsed() < SPREADING => tokio::time::sleep(ASK).await,
-            result => return result.map(|_| ()),
-        }
-    }
 }
 
 fn cannot_create(settings: &KafkaSettings, topic: &TopicSpec, reason: String) -> KafkaError {

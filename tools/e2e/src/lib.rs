@@ -2,6 +2,9 @@
 //!
 //! [`Stack`] is the servers, [`Process`] a service; `expected` says what must come of a log, in two ways: by the
 //! pipeline in this process, to the last field, and in the plainest way that there is, to know that the pipeline is right.
+//! [`chaos`] is what is done to all of them.
+
+pub mod chaos;
 
 mod events;
 mod expected;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use pulse_testkit::servers::Guard;
 use serde_json::Value;
 
 use crate::stack::PATIENCE;
@@ -17,11 +18,13 @@ const FREE_PORTS: [&str; 5] = ["DASHBOARD", "ML_SERVICE", "SIMULATOR", "PROCESSO
 /// Lines of a killed service that are shown.
 const LAST_LINES: usize = 25;
 
-/// A running service. Dropped, it is killed.
+/// A running service. It ends with the value, and with this process, however that ends.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
+    /// None once it is no longer needed.
+    guard: Option<Guard>,
     said: Arc<Mutex<Vec<String>>>,
 }
 
@@ -44,6 +47,7 @@ impl Process {
         command.env("PULSE__LOG__FORMAT", "json").envs(environment.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let stderr = BufReader::new(child.stderr.take().context("it has no standard error")?);
+        let guard = Some(Guard::of(child.id())?);
         let said = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&said);
         std::thread::spawn(move || {
@@ -51,7 +55,7 @@ impl Process {
                 lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        Ok(Self { name: binary.to_owned(), child, said })
+        Ok(Self { name: binary.to_owned(), child, guard, said })
     }
 
     /// Everything that it logged so far.
@@ -167,6 +171,23 @@ impl Process {
         Ok(started.elapsed())
     }
 
+    /// Ends it as a crash does.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.end().await.map(drop)
+    }
+
+    /// How it ended, if it did.
+    ///
+    /// # Errors
+    /// When the operating system does not say.
+    pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// Waits for its end.
     ///
     /// # Errors
@@ -195,6 +216,7 @@ impl Drop for Process {
         // It may have ended by itself.
         self.child.kill().unwrap_or_default();
         drop(self.child.wait());
+        drop(self.guard.take().map(Guard::leave));
     }
 }
 

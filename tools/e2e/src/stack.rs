@@ -36,7 +36,8 @@ pub struct Stack {
 
 /// Stacks of one process that run at once. Each has a broker of its own, half a gigabyte, beside its services; tests come
 /// as many at once as there are cores.
-static PLACES: Semaphore = Semaphore::const_new(2);
+static PLACES: Semaphore = Semaphore::const_new(STACKS as usize);
+const STACKS: u32 = 2;
 
 impl Stack {
     /// Starts them, once fewer than two others run. The use cases are those that are shipped, unless
@@ -79,16 +80,9 @@ impl Stack {
     pub fn service(&self, binary: &str, use_case: &str, more: &[(&str, &str)]) -> anyhow::Result<Process> {
         let (brokers, port) = (self.kafka.brokers(), self.database.port.to_string());
         let usecases = self.usecases.to_str().context("the folder of the use cases is no text")?;
-        let mut environment = vec![
-            ("USE_CASE", use_case),
-            ("PULSE__USECASES", usecases),
-            ("PULSE__KAFKA__BROKERS", &brokers),
-            ("PULSE__POSTGRES__HOST", &self.database.host),
-            ("PULSE__POSTGRES__PORT", &port),
-            ("PULSE__POSTGRES__DATABASE", &self.database.name),
-            ("PULSE__POSTGRES__USER", self.database.user),
-            ("PULSE__POSTGRES__PASSWORD", self.database.password),
-        ];
+        let mut environment =
+            vec![("USE_CASE", use_case), ("PULSE__USECASES", usecases), ("PULSE__KAFKA__BROKERS", &brokers)];
+        environment.extend(reach(&self.database, &port));
         environment.extend(more);
         Process::start(binary, &environment)
     }
@@ -98,20 +92,7 @@ impl Stack {
     /// # Errors
     /// When it cannot be reached.
     pub async fn store(&self) -> anyhow::Result<PostgresStore> {
-        let settings = PostgresSettings {
-            host: self.database.host.clone(),
-            port: self.database.port,
-            database: self.database.name.clone(),
-            user: self.database.user.to_owned(),
-            password: Some(self.database.password.to_owned()),
-            tls: PostgresTls::Disable,
-            tls_ca: None,
-            application: "tests".to_owned(),
-            max_connections: 2,
-        };
-        let store = PostgresStore::connect(&settings, Arc::new(SystemClock)).await?;
-        store.migrate().await?;
-        Ok(store)
+        store(&self.database).await
     }
 
     /// Every stored anomaly of `use_case`, by id, without the one field that may differ between two runs.
@@ -119,16 +100,7 @@ impl Stack {
     /// # Errors
     /// When the database cannot be read.
     pub async fn stored(&self, use_case: &str) -> anyhow::Result<Vec<Value>> {
-        let store = self.store().await?;
-        let mut anomalies = Vec::new();
-        for stored in store.query().since(0, 1_000_000).await?.iter().filter(|s| s.anomaly.use_case == use_case) {
-            let mut anomaly = serde_json::to_value(&stored.anomaly)?;
-            anomaly.as_object_mut().and_then(|fields| fields.remove("detected_at")).context("no detected_at")?;
-            anomalies.push(anomaly);
-        }
-        anomalies.sort_by(|a, b| a["id"].as_str().cmp(&b["id"].as_str()));
-        store.close().await;
-        Ok(anomalies)
+        stored(&self.database, use_case).await
     }
 
     /// How many anomalies are stored, of all use cases.
@@ -141,6 +113,53 @@ impl Stack {
         store.close().await;
         Ok(count)
     }
+}
+
+/// What tells a service how to reach `database`, at `port`.
+pub(crate) fn reach<'a>(database: &'a TestDatabase, port: &'a str) -> [(&'a str, &'a str); 5] {
+    [
+        ("PULSE__POSTGRES__HOST", &database.host),
+        ("PULSE__POSTGRES__PORT", port),
+        ("PULSE__POSTGRES__DATABASE", &database.name),
+        ("PULSE__POSTGRES__USER", database.user),
+        ("PULSE__POSTGRES__PASSWORD", database.password),
+    ]
+}
+
+/// A place for something that is as large as two stacks.
+pub(crate) async fn all_places() -> anyhow::Result<SemaphorePermit<'static>> {
+    Ok(PLACES.acquire_many(STACKS).await?)
+}
+
+async fn store(database: &TestDatabase) -> anyhow::Result<PostgresStore> {
+    let settings = PostgresSettings {
+        host: database.host.clone(),
+        port: database.port,
+        database: database.name.clone(),
+        user: database.user.to_owned(),
+        password: Some(database.password.to_owned()),
+        tls: PostgresTls::Disable,
+        tls_ca: None,
+        application: "tests".to_owned(),
+        max_connections: 2,
+    };
+    let store = PostgresStore::connect(&settings, Arc::new(SystemClock)).await?;
+    store.migrate().await?;
+    Ok(store)
+}
+
+/// As [`Stack::stored`].
+pub(crate) async fn stored(database: &TestDatabase, use_case: &str) -> anyhow::Result<Vec<Value>> {
+    let store = store(database).await?;
+    let mut anomalies = Vec::new();
+    for stored in store.query().since(0, 1_000_000).await?.iter().filter(|s| s.anomaly.use_case == use_case) {
+        let mut anomaly = serde_json::to_value(&stored.anomaly)?;
+        anomaly.as_object_mut().and_then(|fields| fields.remove("detected_at")).context("no detected_at")?;
+        anomalies.push(anomaly);
+    }
+    anomalies.sort_by(|a, b| a["id"].as_str().cmp(&b["id"].as_str()));
+    store.close().await;
+    Ok(anomalies)
 }
 
 /// Waits until `met` says so.

@@ -6,4 +6,5 @@ mod ports;
 pub mod kafka;
 pub mod postgres;
 
+pub use guard::Guard;
 pub use ports::free_port;

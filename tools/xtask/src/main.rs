@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the answer of a command line goes to its terminal")]
 
+mod chaos;
 mod install;
 mod lint;
 mod servers;
@@ -38,6 +39,16 @@ enum Command {
     },
     /// Runs the Kafka and the Postgres that tests use, for `cargo test -p …`, until Ctrl-C.
     Servers,
+    /// Kills, freezes and cuts off at random, and checks that all is as if nothing had happened.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Build and run without debug code.
+        #[arg(long)]
+        release: bool,
+        /// What the run is told; `--help` lists all.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+        options: Vec<String>,
+    },
     /// Checks formatting, lints, documentation, licences and dependencies.
     Lint,
 }
@@ -46,6 +57,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Test { no_browser, no_servers } => test::run(no_browser, no_servers),
         Command::Servers => servers::run(),
+        Command::Chaos { release, options } => chaos::run(release, &options),
         Command::Lint => lint::run(),
     };
     outcome.unwrap_or_else(|error| {

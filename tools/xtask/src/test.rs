@@ -17,7 +17,7 @@ use tally::Tally;
 /// One set of features for all, so that no crate is built twice.
 const CARGO_TEST: [&str; 5] = ["test", "--workspace", "--locked", "--no-fail-fast", "--features"];
 /// Binaries first, as tests run those of other packages; with tests, as else libraries would have fewer features.
-const CARGO_BUILD: [&str; 6] = ["build", "--workspace", "--locked", "--bins", "--tests", "--features"];
+pub(crate) const CARGO_BUILD: [&str; 6] = ["build", "--workspace", "--locked", "--bins", "--tests", "--features"];
 
 /// Runs all tests.
 ///

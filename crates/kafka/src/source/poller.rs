@@ -21,6 +21,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use crate::catalog;
 use crate::error::{KafkaError, is_away, is_refused, is_unknown_topic};
 use crate::query;
+use crate::topics::SPREADING;
 
 use super::LostRecords;
 use super::context::{News, SourceContext, open_ones};
@@ -75,6 +76,8 @@ pub(super) struct Poller {
     wanted: BTreeMap<u32, Wanted>,
     /// Not before this time brokers are asked again.
     pause_until: Option<Instant>,
+    /// Since when brokers do not know the topic.
+    unknown_since: Option<Instant>,
     held: VecDeque<Item>,
     full_since: Option<Instant>,
     stalled: bool,
@@ -97,6 +100,7 @@ impl Poller {
             owned: BTreeMap::new(),
             wanted: BTreeMap::new(),
             pause_until: None,
+            unknown_since: None,
             held: VecDeque::new(),
             full_since: None,
             stalled: false,
@@ -159,8 +163,16 @@ impl Poller {
             Ok(bounds) => bounds,
             // The link says so.
             Err(error) if error.rdkafka_error_code().is_some_and(is_away) => return Ok(()),
+            // A broker may be the last to learn of a new topic.
+            Err(error)
+                if error.rdkafka_error_code().is_some_and(is_unknown_topic)
+                    && self.unknown_since.get_or_insert_with(Instant::now).elapsed() < SPREADING =>
+            {
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
+        self.unknown_since = None;
         let mut opened = Vec::new();
         for (partition, Wanted { offset, opening, refused }) in std::mem::take(&mut self.wanted) {
             let begin = begins.get(&partition).copied().unwrap_or_default();

@@ -6,12 +6,16 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::Context as _;
 
+/// Kills a process when this one ends, or when it is dropped.
 #[derive(Debug)]
-pub(super) struct Guard(Child);
+pub struct Guard(Child);
 
 impl Guard {
     /// Guards `process`.
-    pub(super) fn of(process: u32) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When there is no shell.
+    pub fn of(process: u32) -> anyhow::Result<Self> {
         Self::run("read -r _; kill -9 \"$0\"", process, OsStr::new(""))
     }
 
@@ -28,7 +32,10 @@ impl Guard {
     }
 
     /// Leaves the process alone. To be called before its number may belong to another one.
-    pub(super) fn leave(mut self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// When the guard itself cannot be ended.
+    pub fn leave(mut self) -> anyhow::Result<()> {
         self.0.kill()?;
         self.0.wait()?;
         Ok(())

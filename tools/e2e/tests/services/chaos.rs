@@ -1,0 +1,21 @@
+//! The short form of `cargo xtask chaos`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pulse_e2e::chaos::{Chaos, chaos};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_dies_all_is_there_once() -> anyhow::Result<()> {
+    let run = Chaos {
+        // One in which processors, writers, ML services and brokers are killed, and processors frozen for long.
+        seed: 1,
+        length: Duration::from_secs(40),
+        use_case: "nyc_taxi".to_owned(),
+        rate: 500,
+        settings: Vec::new(),
+        logs: Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos"),
+    };
+    println!("{}", chaos(&run, &|text| println!("{text}")).await?);
+    Ok(())
+}
