@@ -12,6 +12,8 @@ pub const HEADER_SEQUENCE: &str = "pulse-sequence";
 pub const HEADER_REASONS: &str = "pulse-reasons";
 /// Header of a dead letter: where the record stood, as `topic/partition/offset`.
 pub const HEADER_ORIGIN: &str = "pulse-origin";
+/// Header of a dead letter that was cut: the bytes that its payload had.
+pub const HEADER_ORIGINAL_BYTES: &str = "pulse-original-bytes";
 
 /// The value of [`HEADER_LABEL`] for a genuine outlier of the replayed data, which nobody injected.
 pub const LABEL_GENUINE: &str = "genuine_outlier";

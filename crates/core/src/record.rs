@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::names::{HEADER_ORIGIN, HEADER_REASONS};
+use crate::names::{HEADER_ORIGIN, HEADER_ORIGINAL_BYTES, HEADER_REASONS};
 
 /// Milliseconds since the Unix epoch, as Kafka's record timestamps are.
 pub type TimestampMs = i64;
@@ -126,6 +126,42 @@ pub struct NewRecord {
     pub payload: Bytes,
     /// Headers.
     pub headers: Headers,
+}
+
+impl NewRecord {
+    /// Bytes of its payload that a record keeps when it is cut. Every topic takes that: brokers take a mebibyte by default.
+    pub const KEPT_WHEN_CUT: usize = 64 << 10;
+    /// A key of more bytes is left out of a record that is cut.
+    const LONGEST_KEY: usize = 1 << 10;
+
+    /// What can be kept, as a dead letter for `target`, of a record that no topic takes because of `fault`: the reasons and the
+    /// origin that it had, how large it was, and where it began. Cut again, nothing of the payload is left; none where there is
+    /// no less.
+    #[must_use]
+    pub fn cut(&self, target: &Arc<str>, fault: serde_json::Value) -> Option<Self> {
+        // Ours is the last one: what a record came with stands before the headers of a dead letter.
+        let is_cut = self.headers.iter().last().is_some_and(|(name, _)| name == HEADER_ORIGINAL_BYTES);
+        if is_cut {
+            let is_less = !self.payload.is_empty() || self.key.is_some();
+            return is_less.then(|| Self { key: None, payload: Bytes::new(), ..self.clone() });
+        }
+        let header = |name| self.headers.get(name).unwrap_or_default();
+        let mut reasons: Vec<serde_json::Value> = serde_json::from_slice(header(HEADER_REASONS)).unwrap_or_default();
+        reasons.push(fault);
+        let (reasons, bytes) = (serde_json::Value::from(reasons).to_string(), self.payload.len().to_string());
+        let headers = [
+            (HEADER_REASONS, reasons.as_bytes()),
+            (HEADER_ORIGIN, header(HEADER_ORIGIN)),
+            (HEADER_ORIGINAL_BYTES, bytes.as_bytes()),
+        ];
+        Some(Self {
+            topic: Arc::clone(target),
+            key: self.key.clone().filter(|key| key.len() <= Self::LONGEST_KEY),
+            payload: self.payload.slice(..self.payload.len().min(Self::KEPT_WHEN_CUT)),
+            headers: Headers::new(headers),
+            ..self.clone()
+        })
+    }
 }
 
 /// Consecutive records of one partition; offsets rise but may have holes.

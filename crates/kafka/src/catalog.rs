@@ -77,6 +77,16 @@ impl Catalog {
         Ok(topic)
     }
 
+    /// What is known of `name`, asked anew where that has no `partition`: it may have got more.
+    pub(crate) async fn topic_with(&self, name: &Arc<str>, partition: u32) -> Result<Topic, KafkaError> {
+        let known = self.topic(name).await?;
+        if partition < known.partitions {
+            return Ok(known);
+        }
+        self.forget(name);
+        self.topic(name).await
+    }
+
     /// Asks how large records of `topic` may be. Who may not ask learns it when a broker refuses one.
     async fn limit(&self, topic: &str) -> Result<usize, KafkaError> {
         let settings = Admin::new(&self.settings)?.settings_of(topic).await?.unwrap_or_default();

@@ -55,26 +55,15 @@ pub(super) async fn restore(
 /// The input has the partitions, and the state has as many; it gets more when the input did.
 async fn check(shared: &Arc<Shared>, partitions: &[u32], may_grow: bool) -> Result<(), KafkaError> {
     let last = partitions.iter().copied().max().unwrap_or_default();
-    if last >= shared.catalog.topic(&shared.topic).await?.partitions {
-        // Perhaps it was not known yet that there are more.
-        shared.catalog.forget(&shared.topic);
-    }
-    let input = shared.catalog.topic(&shared.topic).await?.partitions;
+    let input = shared.catalog.topic_with(&shared.topic, last).await?.partitions;
     if last >= input {
-        shared.catalog.forget(&shared.topic);
         return Err(KafkaError::NoSuchPartition { topic: shared.topic.to_string(), partition: last });
     }
-    let state = shared.catalog.topic(&shared.state_topic).await?.partitions;
-    if last < state {
-        return Ok(());
-    }
-    shared.catalog.forget(&shared.state_topic);
     // Another member may have been faster.
-    let state = shared.catalog.topic(&shared.state_topic).await?.partitions;
+    let state = shared.catalog.topic_with(&shared.state_topic, last).await?.partitions;
     if last < state {
         return Ok(());
     }
-    shared.catalog.forget(&shared.state_topic);
     if !may_grow {
         return Err(topics::miscounted(&shared.state_topic, state, input));
     }
