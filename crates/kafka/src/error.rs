@@ -243,6 +243,11 @@ pub(crate) fn is_away(code: Code) -> bool {
     )
 }
 
+/// A partition is just being given a leader.
+pub(crate) fn is_leaderless(code: Code) -> bool {
+    matches!(code, Code::NotLeaderForPartition | Code::LeaderNotAvailable)
+}
+
 /// A broker does not believe who we are.
 pub(crate) fn is_refused(code: Code) -> bool {
     matches!(code, Code::Authentication | Code::SaslAuthenticationFailed)

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -26,6 +27,8 @@ pub struct Process {
     /// None once it is no longer needed.
     guard: Option<Guard>,
     said: Arc<Mutex<Vec<String>>>,
+    /// Reads what it says; none once all of it is known.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -50,12 +53,12 @@ impl Process {
         let guard = Some(Guard::of(child.id())?);
         let said = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&said);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        Ok(Self { name: binary.to_owned(), child, guard, said })
+        Ok(Self { name: binary.to_owned(), child, guard, said, reader: Some(reader) })
     }
 
     /// Everything that it logged so far.
@@ -71,7 +74,7 @@ impl Process {
     pub async fn says(&mut self, text: &str) -> anyhow::Result<String> {
         let started = Instant::now();
         loop {
-            let ended = self.child.try_wait()?;
+            let ended = self.ended()?;
             if let Some(line) = self.said().into_iter().find(|line| line.contains(text)) {
                 return Ok(line);
             }
@@ -102,7 +105,7 @@ impl Process {
         let started = Instant::now();
         loop {
             let answer = get(&url);
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.ended()? {
                 bail!("{} ended ({status}); it said:\n{}", self.name, self.said().join("\n"));
             }
             let answer = answer.with_context(|| format!("{} said:\n{}", self.name, self.said().join("\n")))?;
@@ -180,12 +183,16 @@ impl Process {
         self.end().await.map(drop)
     }
 
-    /// How it ended, if it did.
+    /// How it ended, if it did. Then all that it said is known: its last lines may be read after its end is seen.
     ///
     /// # Errors
     /// When the operating system does not say.
     pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
-        Ok(self.child.try_wait()?)
+        let ended = self.child.try_wait()?;
+        if let Some(reader) = ended.and_then(|_| self.reader.take()) {
+            ensure!(reader.join().is_ok(), "what {} said could not be read", self.name);
+        }
+        Ok(ended)
     }
 
     /// Waits for its end.
@@ -195,7 +202,7 @@ impl Process {
     pub async fn end(&mut self) -> anyhow::Result<ExitStatus> {
         let started = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.ended()? {
                 return Ok(status);
             }
             ensure!(started.elapsed() < PATIENCE, "{} does not end; it said:\n{}", self.name, self.said().join("\n"));

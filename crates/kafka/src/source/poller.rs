@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::catalog;
-use crate::error::{KafkaError, is_away, is_refused, is_unknown_topic};
+use crate::error::{KafkaError, is_away, is_leaderless, is_refused, is_unknown_topic};
 use crate::query;
 use crate::topics::SPREADING;
 
@@ -37,6 +37,8 @@ const SLEEP: Duration = Duration::from_millis(500);
 const STALL: Duration = Duration::from_secs(1);
 /// Pause before brokers that did not answer are asked again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Pause before brokers that do not know yet are asked again.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Reads `partition` from `offset` on, or from its beginning. Items carry `opening` from then on.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ pub(super) struct Poller {
     wanted: BTreeMap<u32, Wanted>,
     /// Not before this time brokers are asked again.
     pause_until: Option<Instant>,
-    /// Since when brokers do not know the topic.
+    /// Since when brokers do not know the topic, or its leaders.
     unknown_since: Option<Instant>,
     held: VecDeque<Item>,
     full_since: Option<Instant>,
@@ -163,11 +165,12 @@ impl Poller {
             Ok(bounds) => bounds,
             // The link says so.
             Err(error) if error.rdkafka_error_code().is_some_and(is_away) => return Ok(()),
-            // A broker may be the last to learn of a new topic.
+            // A broker may be the last to learn of a new topic, or of a new leader.
             Err(error)
-                if error.rdkafka_error_code().is_some_and(is_unknown_topic)
+                if error.rdkafka_error_code().is_some_and(|code| is_unknown_topic(code) || is_leaderless(code))
                     && self.unknown_since.get_or_insert_with(Instant::now).elapsed() < SPREADING =>
             {
+                self.pause_until = Some(Instant::now() + MOMENT);
                 return Ok(());
             }
             Err(error) => return Err(error),
