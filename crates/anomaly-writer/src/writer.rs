@@ -193,6 +193,7 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
     /// Lets go of partitions. Another writer may have some of ours, and we the rest.
     fn revoke(&mut self, partitions: &[u32]) {
         tracing::info!(?partitions, "partitions were taken away");
+        self.source.pause(partitions);
         self.lags.retain(|partition, _| !partitions.contains(partition));
         self.pending.revoke(partitions);
         self.state.assigned.retain(|partition| !partitions.contains(partition));

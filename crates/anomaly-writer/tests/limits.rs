@@ -71,6 +71,10 @@ impl EventSource for Ready {
     }
 
     fn pause(&mut self, _: &[u32]) {}
+
+    async fn leave(&mut self) -> bool {
+        false
+    }
 }
 
 /// Where everything goes: a store that notes its spans, and a topic that takes records up to a size.

@@ -35,6 +35,10 @@ impl EventSource for Told {
     }
 
     fn pause(&mut self, _: &[u32]) {}
+
+    async fn leave(&mut self) -> bool {
+        false
+    }
 }
 
 #[tokio::test]
@@ -94,6 +98,10 @@ impl EventSource for Spare {
     }
 
     fn pause(&mut self, _: &[u32]) {}
+
+    async fn leave(&mut self) -> bool {
+        false
+    }
 }
 
 #[tokio::test]

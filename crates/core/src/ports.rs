@@ -41,7 +41,8 @@ pub enum Polled {
     /// These partitions are ours from now on, besides those that were. Reading starts where [`EventSource::seek`] says, else
     /// at their beginning. The list may be empty: the group has no partition to spare.
     Assigned(Vec<u32>),
-    /// These partitions are no longer ours: nothing of them may be committed any more.
+    /// The group gives these partitions to somebody else. Records of them may go on coming until they are paused: who is
+    /// fenced by whoever takes over may work on until then; who is not must commit nothing of them any more.
     Revoked(Vec<u32>),
     /// The next records of one partition; `records` may be empty where the log has holes.
     Records(RecordBatch),
@@ -63,8 +64,12 @@ pub trait EventSource: Send + 'static {
     /// Goes on reading `partition` at the first record that there is.
     fn seek_to_beginning(&mut self, partition: u32) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Reads nothing of `partitions`, which are ours, until it is said by a seek from where.
+    /// Reads nothing of `partitions` until it is said by a seek from where. Those that were revoked are let go of.
     fn pause(&mut self, partitions: &[u32]);
+
+    /// Gives up all partitions, as if the group had revoked them, and wants none any more. The answer is whether anybody else
+    /// is there to take them, as far as is known: asked again, it is asked anew.
+    fn leave(&mut self) -> impl Future<Output = bool> + Send;
 }
 
 /// An entry of a compacted state topic: the latest value of a key, or a tombstone.
@@ -102,18 +107,29 @@ pub struct Commit {
 
 /// Commits outputs, state and position of a partition for a consumer group, in one transaction.
 ///
-/// Some partitions may be taken over while others commit. Of one partition there is one call at a time.
+/// Partitions may be taken over and commit beside each other. Of one partition there is one commit at a time.
 pub trait Committer: Send + Sync + 'static {
+    /// Whether several partitions cost less in one commit than each by itself. Then they wait for each other.
+    const TOGETHER: bool;
+
     /// Why a call failed.
     type Error: PortError;
 
-    /// Takes over `partitions`: whoever held them before can commit nothing of them any more. The answer has one
-    /// result for each, in their order. Dropped, it may have taken over some of them.
-    fn restore(&self, partitions: &[u32]) -> impl Future<Output = Vec<Result<Restored, Self::Error>>> + Send;
+    /// Takes over `partitions`: whoever held them before can commit nothing of them any more. `each` is told once of each,
+    /// as soon as it is known what became of it. Dropped, it may have taken over some of them.
+    fn restore(
+        &self,
+        partitions: &[u32],
+        each: impl FnMut(u32, Result<Restored, Self::Error>) + Send,
+    ) -> impl Future<Output = ()> + Send;
 
     /// Makes each of `commits` visible, all of it or nothing, with at most one for each partition. The answer has one
     /// result for each, in their order: a partition that is lost does not hold up the others.
     fn commit(&self, commits: &[Commit]) -> impl Future<Output = Vec<Result<(), Self::Error>>> + Send;
+
+    /// Somebody else may take `partitions` over from now on. A commit of them that fails is not made good by taking them
+    /// over anew: it is answered as if somebody had.
+    fn hand_over(&self, partitions: &[u32]);
 
     /// Lets go of `partitions`, and of what was held for them.
     fn release(&self, partitions: &[u32]);

@@ -82,9 +82,15 @@ async fn commit(settings: &KafkaSettings, input: &str, output: &Arc<str>, state:
     let committer = KafkaCommitter::new(settings, "commit", input, state, StartAt::Earliest)?;
     let all: Vec<u32> = (0..PARTITIONS).collect();
     let begun = Instant::now();
-    for restored in committer.restore(&all).await {
-        restored?;
-    }
+    let mut restored = Ok(());
+    committer
+        .restore(&all, |_, result| {
+            if let Err(error) = result {
+                restored = Err(error);
+            }
+        })
+        .await;
+    restored?;
     println!("restore  {:8.0} ms for {PARTITIONS} partitions", begun.elapsed().as_secs_f64() * 1000.0);
     for outputs in [0, 10, OUTPUTS] {
         let mut times = Histogram::<u64>::new(3)?;

@@ -1,14 +1,14 @@
 //! The [`Committer`]: one transactional producer for each partition of the input.
 //!
 //! The transactional id belongs to the partition. Whoever initialises it fences the one before, at once, and has its open
-//! transaction aborted, which would otherwise hide the committed offset until it times out. So the order of a restore is:
-//! initialise, read the committed offset, read the state.
+//! transaction aborted, which would otherwise hide the committed offset until it times out. So the committed
+//! offset is read after that. The state may be older, and is read before, while whoever holds the partition works on.
 
 mod partition;
 mod restore;
 mod transaction;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -101,23 +101,24 @@ impl KafkaCommitter {
 }
 
 impl Committer for KafkaCommitter {
+    const TOGETHER: bool = false;
     type Error = KafkaError;
 
-    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, KafkaError>> {
+    async fn restore(&self, partitions: &[u32], mut each: impl FnMut(u32, Result<Restored, KafkaError>) + Send) {
         // Their producers would be fenced by the new ones.
         self.release(partitions);
-        match restore::restore(&self.shared, partitions, self.may_grow).await {
-            Ok(restored) => partitions
-                .iter()
-                .zip(restored)
-                .map(|(&partition, result)| {
-                    let (holder, restored) = result?;
-                    self.holders().insert(partition, holder);
-                    Ok(restored)
-                })
-                .collect(),
+        let mut open: BTreeSet<u32> = partitions.iter().copied().collect();
+        let taken = |partition, result: Result<_, KafkaError>| {
+            open.remove(&partition);
+            let restored = result.map(|(holder, restored)| {
+                self.holders().insert(partition, holder);
+                restored
+            });
+            each(partition, restored);
+        };
+        if let Err(error) = restore::restore(&self.shared, partitions, self.may_grow, taken).await {
             // Whatever it was, it was in the way of all of them.
-            Err(error) => partitions.iter().map(|_| Err(error.clone())).collect(),
+            open.into_iter().for_each(|partition| each(partition, Err(error.clone())));
         }
     }
 
@@ -141,6 +142,11 @@ impl Committer for KafkaCommitter {
             results.push(result);
         }
         results
+    }
+
+    fn hand_over(&self, partitions: &[u32]) {
+        let holders = self.holders();
+        partitions.iter().filter_map(|partition| holders.get(partition)).for_each(Holder::hand_over);
     }
 
     fn release(&self, partitions: &[u32]) {
@@ -174,6 +180,13 @@ impl Shared {
     /// Speaks for the group without being a member: asks for its offsets, and reads its state.
     fn speaker(&self) -> Result<Aside<BaseConsumer<Context>>, KafkaError> {
         let client = self.settings.client(&Role::Reader(&self.group))?;
+        client.create_with_context(Context::new()).map(Aside::new).map_err(KafkaError::of_setup)
+    }
+
+    /// As [`speaker`](Self::speaker); but a transaction that is still open does not keep it from seeing the offset before.
+    fn onlooker(&self) -> Result<Aside<BaseConsumer<Context>>, KafkaError> {
+        let mut client = self.settings.client(&Role::Reader(&self.group))?;
+        client.set("isolation.level", "read_uncommitted");
         client.create_with_context(Context::new()).map(Aside::new).map_err(KafkaError::of_setup)
     }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use pulse_core::RecordBatch;
 use pulse_core::ports::{EventSource, Polled};
 use rdkafka::consumer::BaseConsumer;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::context::Link;
 use crate::error::KafkaError;
@@ -23,7 +23,7 @@ use crate::settings::{KafkaSettings, Role};
 
 use batch::Rest;
 use context::SourceContext;
-use poller::{Item, Open, Poller};
+use poller::{Command, Item, Poller};
 
 /// How long a poll waits for news.
 const WAIT: Duration = Duration::from_millis(100);
@@ -63,6 +63,8 @@ pub struct KafkaSource {
     member: Member,
     /// The number of the last opening of each partition that is ours; none until it is opened.
     openings: HashMap<u32, Option<u64>>,
+    /// Those that were revoked, and are read on.
+    revoked: BTreeSet<u32>,
     last_opening: u64,
     /// Assigned partitions that were not sought yet.
     unsought: BTreeSet<u32>,
@@ -86,7 +88,7 @@ enum Member {
 /// The other side of the poller's thread.
 struct Handle {
     items: mpsc::Receiver<Item>,
-    commands: sync_mpsc::Sender<Open>,
+    commands: sync_mpsc::Sender<Command>,
     thread: std::thread::JoinHandle<()>,
     ended: sync_mpsc::Receiver<()>,
 }
@@ -111,6 +113,7 @@ impl KafkaSource {
             lost,
             member: Member::New(Some(Box::new(poller))),
             openings: HashMap::new(),
+            revoked: BTreeSet::new(),
             last_opening: 0,
             unsought: BTreeSet::new(),
             rest: None,
@@ -143,6 +146,9 @@ impl KafkaSource {
     }
 
     fn open(&mut self, partition: u32, offset: Option<u64>) -> Result<(), KafkaError> {
+        if !self.openings.contains_key(&partition) || self.revoked.contains(&partition) {
+            return Err(KafkaError::NotAssigned { topic: self.topic.to_string(), partition });
+        }
         self.last_opening += 1;
         let opening = self.last_opening;
         self.openings.insert(partition, Some(opening));
@@ -150,7 +156,7 @@ impl KafkaSource {
         if self.rest.as_ref().is_some_and(|rest| rest.partition() == partition) {
             self.rest = None;
         }
-        self.join()?.command(Open { partition, offset, opening })
+        self.join()?.command(Command::Open { partition, offset, opening })
     }
 
     /// What an item means to the caller; none where it is outdated.
@@ -165,14 +171,13 @@ impl KafkaSource {
             }
             Item::Assigned(partitions) => {
                 self.openings.extend(partitions.iter().map(|&partition| (partition, None)));
+                self.revoked.retain(|partition| !partitions.contains(partition));
                 self.unsought.extend(&partitions);
                 Polled::Assigned(partitions)
             }
             Item::Revoked(partitions) => {
-                for partition in &partitions {
-                    self.openings.remove(partition);
-                    self.unsought.remove(partition);
-                }
+                self.unsought.retain(|partition| !partitions.contains(partition));
+                self.revoked.extend(&partitions);
                 Polled::Revoked(partitions)
             }
             Item::Failed(error) => return Err(error),
@@ -232,16 +237,10 @@ impl EventSource for KafkaSource {
     }
 
     async fn seek(&mut self, partition: u32, offset: u64) -> Result<(), KafkaError> {
-        if !self.openings.contains_key(&partition) {
-            return Err(KafkaError::NotAssigned { topic: self.topic.to_string(), partition });
-        }
         self.open(partition, Some(offset))
     }
 
     async fn seek_to_beginning(&mut self, partition: u32) -> Result<(), KafkaError> {
-        if !self.openings.contains_key(&partition) {
-            return Err(KafkaError::NotAssigned { topic: self.topic.to_string(), partition });
-        }
         self.open(partition, None)
     }
 
@@ -249,11 +248,23 @@ impl EventSource for KafkaSource {
         for partition in partitions {
             self.unsought.remove(partition);
             // What comes of an earlier opening is dropped.
-            if let Some(opening) = self.openings.get_mut(partition) {
+            if self.revoked.remove(partition) {
+                self.openings.remove(partition);
+            } else if let Some(opening) = self.openings.get_mut(partition) {
                 *opening = None;
             }
         }
         self.rest.take_if(|rest| partitions.contains(&rest.partition()));
+        if let Member::Active(handle) = &self.member {
+            // One that has ended reads nothing.
+            handle.command(Command::Close(partitions.to_vec())).unwrap_or_default();
+        }
+    }
+
+    async fn leave(&mut self) -> bool {
+        let Member::Active(handle) = &self.member else { return false };
+        let (answer, answered) = oneshot::channel();
+        handle.command(Command::Leave(answer)).is_ok() && answered.await.unwrap_or_default()
     }
 }
 
@@ -276,8 +287,8 @@ impl Handle {
         Ok(Self { items, commands, thread, ended })
     }
 
-    fn command(&self, open: Open) -> Result<(), KafkaError> {
-        self.commands.send(open).map_err(|_| KafkaError::Closed)?;
+    fn command(&self, command: Command) -> Result<(), KafkaError> {
+        self.commands.send(command).map_err(|_| KafkaError::Closed)?;
         self.thread.thread().unpark();
         Ok(())
     }

@@ -1,27 +1,30 @@
 //! The commit task: everything that is ready, in as few transactions as the log allows.
+//!
+//! Each partition commits by itself, unless the log has it cheaper together: one that waits for a broker holds up no other.
+//! What is judged meanwhile goes into the partition's next commit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use pulse_core::ports::{Clock, Commit, Committer, Restored, StateRecord};
-use pulse_core::{Classify as _, ErrorClass};
 use pulse_pipeline::Outcome;
-use pulse_runtime::chain;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::anomaly_log::AnomalyLog;
-use crate::metrics::{Metrics, Stage};
-use crate::oversize;
+use crate::committing::{Committing, Settled};
+use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::restore::{Taken, Taking, Wanted};
-use crate::retry::{Next, Retry};
 use crate::run::ProcessorError;
 use crate::trouble::Trouble;
 
-/// Batches that are committed at once at the most.
-const MAX_BATCHES: usize = 64;
+/// Messages that are taken at once at the most.
+const MESSAGES: usize = 64;
+/// Records whose verdicts wait for the commit before them at the most: so many may be judged while a partition stands still
+/// before the others wait for it.
+const WAITING: u64 = 64 * 2048;
 
 /// A partition during the time that it is ours. Assigned again, it has another number: what was judged in between by
 /// somebody else must not be mixed with what we judged before.
@@ -47,6 +50,8 @@ pub(crate) enum ToCommitter {
     Done(Box<Done>),
     /// Take over partitions.
     Restore(Vec<Assignment>),
+    /// Somebody else may take these over from now on.
+    HandOver(Vec<u32>),
     /// Commit nothing of these any more.
     Revoke(Vec<u32>),
     /// So many records wait behind those that are being replayed.
@@ -57,8 +62,8 @@ pub(crate) enum ToCommitter {
 pub(crate) enum Turn {
     /// Ours, and how it stands.
     Taken(Assignment, Restored),
-    /// Somebody else holds it, although we thought that it was ours.
-    Lost(Assignment),
+    /// Somebody else holds it; why we think so.
+    Lost(Assignment, String),
 }
 
 /// Owns the committer and what is counted at a commit.
@@ -84,55 +89,131 @@ pub(crate) struct Held {
     lag: u64,
     /// Whether it was taken over.
     taken: bool,
+    /// What is being committed.
+    under_way: Vec<Done>,
+    /// What is to be committed next.
+    waiting: Vec<Done>,
     /// Tells when it is held no longer.
     _revoke: DropGuard,
 }
 
 impl<C: Committer> CommitTask<C> {
-    /// Commits until all senders are gone.
+    /// Commits until all senders are gone and nothing is left.
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<ToCommitter>) -> Result<(), ProcessorError> {
-        let (tell_taken, mut taken) = mpsc::channel(MAX_BATCHES);
-        let mut taking = JoinSet::new();
-        let mut messages = Vec::with_capacity(MAX_BATCHES);
+        let (tell_taken, mut taken) = mpsc::unbounded_channel();
+        let (tell_settled, mut settled) = mpsc::unbounded_channel();
+        let (mut taking, mut committing) = (JoinSet::new(), JoinSet::new());
+        let mut messages = Vec::with_capacity(MESSAGES);
+        let mut is_open = true;
         loop {
+            for commits in self.ready() {
+                committing.spawn(self.committing(&tell_settled).run(commits));
+            }
+            if !is_open && self.held.values().all(|held| held.under_way.is_empty()) {
+                return Ok(());
+            }
+            let has_room = self.waiting() < WAITING;
             tokio::select! {
                 Some(taken) = taken.recv() => self.take(taken)?,
-                received = inbox.recv_many(&mut messages, MAX_BATCHES) => {
-                    if received == 0 {
+                Some(settled) = settled.recv() => {
+                    if !self.settle(settled)? {
                         return Ok(());
                     }
-                    let mut ready = Vec::with_capacity(messages.len());
+                }
+                received = inbox.recv_many(&mut messages, MESSAGES), if is_open && has_room => {
+                    is_open = received > 0;
                     for message in messages.drain(..) {
-                        match message {
-                            ToCommitter::Done(done) => ready.push(*done),
-                            ToCommitter::Restore(assignments) => {
-                                // What was judged before belongs to the assignments before.
-                                if !self.commit(std::mem::take(&mut ready)).await? {
-                                    return Ok(());
-                                }
-                                taking.spawn(self.taking(&tell_taken).run(self.want(assignments)));
-                            }
-                            ToCommitter::Revoke(partitions) => {
-                                if !self.commit(std::mem::take(&mut ready)).await? {
-                                    return Ok(());
-                                }
-                                self.let_go(&partitions);
-                            }
-                            ToCommitter::Replayed(assignment, lag) => self.set_lag(assignment, lag),
+                        if let Some(assignments) = self.hear(message) {
+                            taking.spawn(self.taking(&tell_taken).run(self.want(assignments)));
                         }
                     }
-                    if !self.commit(ready).await? {
-                        return Ok(());
-                    }
-                    self.show_lag();
                 }
                 // Those that have ended are forgotten.
                 Some(_) = taking.join_next() => {}
+                Some(ended) = committing.join_next() => ended.map_err(ProcessorError::Panic)?,
             }
+            self.show_lag();
         }
     }
 
-    fn taking(&self, taken: &mpsc::Sender<Taken>) -> Taking<C> {
+    /// Does what it is told, but for partitions that are to be taken over: those it gives back.
+    fn hear(&mut self, message: ToCommitter) -> Option<Vec<Assignment>> {
+        match message {
+            ToCommitter::Done(done) if self.is_held(done.assignment) => {
+                self.held.entry(done.assignment.partition).and_modify(|held| held.waiting.push(*done));
+            }
+            // Judged when it was ours.
+            ToCommitter::Done(_) => {}
+            ToCommitter::Restore(assignments) => return Some(assignments),
+            ToCommitter::HandOver(partitions) => self.committer.hand_over(&partitions),
+            ToCommitter::Revoke(partitions) => self.let_go(&partitions),
+            ToCommitter::Replayed(assignment, lag) => self.set_lag(assignment, lag),
+        }
+        None
+    }
+
+    /// Records that wait.
+    fn waiting(&self) -> u64 {
+        self.held.values().flat_map(|held| &held.waiting).map(|done| done.outcome.counts.read).sum()
+    }
+
+    /// What is ready to be committed; one call for each.
+    fn ready(&mut self) -> Vec<Vec<(Assignment, Commit)>> {
+        let mut ready = Vec::new();
+        for (&partition, held) in &mut self.held {
+            if held.under_way.is_empty() && !held.waiting.is_empty() {
+                std::mem::swap(&mut held.under_way, &mut held.waiting);
+                ready.push((Assignment { partition, number: held.number }, merge(partition, &mut held.under_way)));
+            }
+        }
+        if C::TOGETHER && !ready.is_empty() {
+            vec![ready]
+        } else {
+            ready.into_iter().map(|commit| vec![commit]).collect()
+        }
+    }
+
+    fn committing(&self, settled: &mpsc::UnboundedSender<Settled>) -> Committing<C> {
+        Committing {
+            committer: Arc::clone(&self.committer),
+            metrics: self.metrics.clone(),
+            trouble: self.trouble.clone(),
+            dead_letters: Arc::clone(&self.dead_letters),
+            settled: settled.clone(),
+        }
+    }
+
+    /// Takes note of what became of commits; false when told to give up.
+    fn settle(&mut self, settled: Settled) -> Result<bool, ProcessorError> {
+        match settled {
+            Settled::Committed(commits) => {
+                let now = self.clock.now().as_millisecond();
+                for (assignment, commit) in commits {
+                    self.metrics.commits.inc();
+                    self.anomaly_log.committed(&commit.outputs);
+                    self.count(assignment, now);
+                }
+            }
+            Settled::Lost(assignment, reason) if self.is_wanted(assignment) => self.lose(assignment.partition, reason),
+            Settled::Lost(..) => {}
+            Settled::Failed(error) => return Err(error),
+            Settled::GivenUp => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Counts what was just committed of a partition.
+    fn count(&mut self, assignment: Assignment, now: i64) {
+        let held = self.held.get_mut(&assignment.partition).filter(|held| held.number == assignment.number);
+        let Some(held) = held else { return };
+        for done in held.under_way.drain(..) {
+            self.metrics.committed(&done.outcome, now);
+            self.progress.committed(&done.outcome.counts, &done.outcome.judged, now);
+            held.lag = done.lag.unwrap_or(held.lag);
+        }
+    }
+
+    fn taking(&self, taken: &mpsc::UnboundedSender<Taken>) -> Taking<C> {
         Taking {
             committer: Arc::clone(&self.committer),
             metrics: self.metrics.clone(),
@@ -146,7 +227,8 @@ impl<C: Committer> CommitTask<C> {
         let want = |assignment: Assignment| {
             let revoked = CancellationToken::new();
             let (number, revoke) = (assignment.number, revoked.clone().drop_guard());
-            let held = Held { number, lag: 0, taken: false, _revoke: revoke };
+            let (under_way, waiting) = (Vec::new(), Vec::new());
+            let held = Held { number, lag: 0, taken: false, under_way, waiting, _revoke: revoke };
             self.held.insert(assignment.partition, held);
             Wanted { assignment, revoked }
         };
@@ -166,7 +248,7 @@ impl<C: Committer> CommitTask<C> {
                 // Taken away and given back: it is being taken over once more.
                 Some(_) => {}
             },
-            Taken::Lost(assignment, reason) if self.is_wanted(assignment) => self.lose(assignment.partition, &reason),
+            Taken::Lost(assignment, reason) if self.is_wanted(assignment) => self.lose(assignment.partition, reason),
             Taken::Lost(..) => {}
             Taken::Failed(error) => return Err(error),
         }
@@ -176,7 +258,6 @@ impl<C: Committer> CommitTask<C> {
     fn let_go(&mut self, partitions: &[u32]) {
         self.held.retain(|partition, _| !partitions.contains(partition));
         self.committer.release(partitions);
-        self.show_lag();
     }
 
     fn set_lag(&mut self, assignment: Assignment, lag: u64) {
@@ -193,63 +274,6 @@ impl<C: Committer> CommitTask<C> {
         self.metrics.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
     }
 
-    /// Commits; false when told to give up.
-    async fn commit(&mut self, mut ready: Vec<Done>) -> Result<bool, ProcessorError> {
-        ready.retain(|done| self.is_held(done.assignment));
-        if ready.is_empty() {
-            return Ok(true);
-        }
-        let mut commits = merge(&mut ready);
-        let timer = self.metrics.time(Stage::Commit);
-        // Cloned, because what is held changes while it tries again.
-        let (metrics, trouble) = (self.metrics.clone(), self.trouble.clone());
-        let mut retry = Retry::new("commit", &metrics, &trouble);
-        while !commits.is_empty() {
-            let Some(results) = trouble.patiently("a commit", self.committer.commit(&commits)).await else {
-                return Ok(false);
-            };
-            let mut failure = None;
-            let mut failed = Vec::new();
-            for (mut commit, result) in commits.into_iter().zip(results) {
-                match result {
-                    Ok(()) => {
-                        self.metrics.commits.inc();
-                        self.anomaly_log.committed(&commit.outputs);
-                    }
-                    Err(error) if error.class() == ErrorClass::Fenced => self.lose(commit.partition, &chain(&error)),
-                    Err(error)
-                        if error.class() == ErrorClass::DeadLetter
-                            && oversize::cut_largest(&mut commit, &self.dead_letters) =>
-                    {
-                        self.metrics.oversized.inc();
-                        failed.push(commit);
-                    }
-                    Err(error) => {
-                        failed.push(commit);
-                        failure = Some(error);
-                    }
-                }
-            }
-            commits = failed;
-            let Some(error) = failure else { continue };
-            if let Next::GiveUp = retry.after(error).await.map_err(|error| ProcessorError::Commit(Box::new(error)))? {
-                return Ok(false);
-            }
-        }
-        timer.observe_duration();
-        let now = self.clock.now().as_millisecond();
-        for done in ready.iter().filter(|done| self.is_held(done.assignment)) {
-            self.metrics.committed(&done.outcome, now);
-            self.progress.committed(&done.outcome.counts, &done.outcome.judged, now);
-        }
-        for Done { assignment, lag, .. } in ready {
-            if let Some(lag) = lag {
-                self.set_lag(assignment, lag);
-            }
-        }
-        Ok(true)
-    }
-
     fn is_wanted(&self, Assignment { partition, number }: Assignment) -> bool {
         self.held.get(&partition).is_some_and(|held| held.number == number)
     }
@@ -258,11 +282,10 @@ impl<C: Committer> CommitTask<C> {
         self.is_wanted(assignment) && self.held.get(&assignment.partition).is_some_and(|held| held.taken)
     }
 
-    fn lose(&mut self, partition: u32, error: &str) {
+    fn lose(&mut self, partition: u32, reason: String) {
         let Some(Held { number, .. }) = self.held.remove(&partition) else { return };
-        tracing::warn!(partition, error, "somebody else holds the partition: letting go of it");
         self.committer.release(&[partition]);
-        self.tell(Turn::Lost(Assignment { partition, number }));
+        self.tell(Turn::Lost(Assignment { partition, number }, reason));
     }
 
     fn tell(&self, turn: Turn) {
@@ -271,19 +294,13 @@ impl<C: Committer> CommitTask<C> {
     }
 }
 
-/// One commit for each partition, outputs in order; a later snapshot replaces the values of an earlier one.
-fn merge(ready: &mut [Done]) -> Vec<Commit> {
-    let mut commits: Vec<Commit> = Vec::new();
-    for done in ready {
-        let partition = done.assignment.partition;
-        let index = commits.iter().position(|commit| commit.partition == partition).unwrap_or_else(|| {
-            commits.push(Commit { partition, ..Commit::default() });
-            commits.len() - 1
-        });
-        let commit = &mut commits[index];
+/// One commit of all that was done in a partition, outputs in order; a later snapshot replaces the values of an earlier one.
+fn merge(partition: u32, done: &mut [Done]) -> Commit {
+    let mut commit = Commit { partition, ..Commit::default() };
+    for done in done {
         commit.next_offset = done.next_offset;
         commit.outputs.append(&mut done.outcome.outputs);
         commit.state.append(&mut done.state);
     }
-    commits
+    commit
 }

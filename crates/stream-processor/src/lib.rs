@@ -17,6 +17,8 @@
 
 mod anomaly_log;
 mod commit;
+mod committing;
+mod holdings;
 mod metrics;
 mod oversize;
 mod progress;

@@ -1,22 +1,31 @@
 //! The source loop: hands batches to the workers, and partitions from one holder to the next.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pulse_core::ports::{EventSource, Polled, Restored};
 use pulse_features::Featurizer;
 use pulse_pipeline::{PartitionPipeline, Plan, Restoration};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::commit::{Assignment, ToCommitter, Turn};
+use crate::holdings::Holdings;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::retry::{Next, Retry};
 use crate::run::{Options, ProcessorError};
 use crate::trouble::{Obstacle, Trouble};
 use crate::worker::ToWorker;
+
+/// How often it is looked whether somebody else has taken what is leaving us. A partition without news shows it by a commit
+/// alone.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long somebody else may need to take over what the group has given them. We work on until then.
+const HANDING_OVER: Duration = Duration::from_secs(60);
+/// How long the brokers may take to say who else is there, when told to stop.
+const ASKING: Duration = Duration::from_secs(1);
 
 /// Reads, and knows which partitions are ours.
 pub(crate) struct Reader<S> {
@@ -25,6 +34,8 @@ pub(crate) struct Reader<S> {
     pub(crate) to_committer: mpsc::Sender<ToCommitter>,
     /// What the commit task says of partitions.
     pub(crate) turns: mpsc::UnboundedReceiver<Turn>,
+    /// Tells, dropped, that nothing is read any more.
+    pub(crate) reading: DropGuard,
     /// Fires when all is committed that ever will be.
     pub(crate) committed: CancellationToken,
     pub(crate) plan: Arc<Plan>,
@@ -34,29 +45,46 @@ pub(crate) struct Reader<S> {
     pub(crate) trouble: Trouble,
     /// Until the group lets us in.
     pub(crate) outside: Option<Obstacle>,
-    /// The partitions that are ours.
-    pub(crate) assigned: HashMap<u32, Assigned>,
-    /// Assignments so far.
-    pub(crate) assignments: u64,
-    /// Lost partitions, and when they are taken back; the earliest first.
-    pub(crate) take_back: VecDeque<(Instant, Assignment)>,
-    /// Once told to stop: when reading the rest of the log ends.
-    pub(crate) drain_until: Option<Instant>,
+    pub(crate) holdings: Holdings,
+    /// When it is looked next for who takes what is leaving us.
+    pub(crate) look_at: Option<Instant>,
+    pub(crate) stop: Stop,
 }
 
-/// A partition that is ours.
-pub(crate) struct Assigned {
-    number: u64,
-    /// Whether it is being read.
-    is_read: bool,
+/// Whether we were told to stop, and how that goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stop {
+    No,
+    /// The rest of the log is read, until then at the latest.
+    Draining(Instant),
+    /// Others are taking over, and have time until then.
+    Leaving(Instant),
+}
+
+impl Stop {
+    fn at(self) -> Option<Instant> {
+        match self {
+            Self::No => None,
+            Self::Draining(until) | Self::Leaving(until) => Some(until),
+        }
+    }
+}
+
+/// What there is to do.
+enum Event {
+    Stop,
+    TakeBack,
+    Look,
+    Turn(Turn),
+    Polled(Polled),
 }
 
 impl<S: EventSource> Reader<S> {
     pub(crate) async fn run(mut self, options: Options, stop: CancellationToken) -> Result<(), ProcessorError> {
         let result = self.read(options, stop).await;
-        let Self { source, workers, to_committer, committed, .. } = self;
+        let Self { source, workers, to_committer, reading, committed, .. } = self;
         // What was read is judged and committed while the partitions are still ours.
-        drop((workers, to_committer));
+        drop((workers, to_committer, reading));
         committed.cancelled().await;
         // To leave a group may take a while.
         tokio::task::spawn_blocking(|| drop(source)).await.map_err(ProcessorError::Panic)?;
@@ -64,49 +92,68 @@ impl<S: EventSource> Reader<S> {
     }
 
     async fn read(&mut self, options: Options, stop: CancellationToken) -> Result<(), ProcessorError> {
-        loop {
-            let take_back_at = self.take_back.front().map(|(at, _)| *at);
-            let polled = tokio::select! {
-                biased;
-                () = self.trouble.abort.cancelled() => return Ok(()),
-                () = stop.cancelled(), if self.drain_until.is_none() => {
-                    self.drain_until = Some(Instant::now() + options.drain);
-                    continue;
-                }
-                () = at(self.drain_until) => return Ok(()),
-                Some(turn) = self.turns.recv() => {
-                    if !self.turn(turn, &options).await? {
-                        return Ok(());
-                    }
-                    continue;
-                }
-                () = at(take_back_at) => None,
-                polled = poll(&mut self.source, options.batch_records, &self.metrics, &self.trouble) => match polled? {
-                    Some(polled) => Some(polled),
-                    None => return Ok(()),
-                },
-            };
-            let open = match polled {
-                None => self.take_back().await?,
-                Some(Polled::Idle) => self.drain_until.is_none(),
-                Some(Polled::Records(batch)) => self.tell(batch.partition, ToWorker::Batch(batch)).await,
-                Some(Polled::Assigned(partitions)) => self.assign(partitions).await?,
-                Some(Polled::Revoked(partitions)) => self.revoke(partitions).await,
+        while let Some(event) = self.event(&options, &stop).await? {
+            let open = match event {
+                Event::Stop => self.begin_to_stop(&options).await,
+                Event::TakeBack => self.take_back().await?,
+                Event::Look => self.look().await,
+                Event::Turn(turn) => self.turn(turn, &options).await?,
+                Event::Polled(Polled::Idle) => !matches!(self.stop, Stop::Draining(_)),
+                Event::Polled(Polled::Records(batch)) => self.tell(batch.partition, ToWorker::Batch(batch)).await,
+                Event::Polled(Polled::Assigned(partitions)) => self.assign(partitions).await?,
+                Event::Polled(Polled::Revoked(partitions)) => self.revoke(partitions).await,
             };
             if !open {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
+    }
+
+    /// What comes next; none when it is time to end.
+    async fn event(&mut self, options: &Options, stop: &CancellationToken) -> Result<Option<Event>, ProcessorError> {
+        let (take_back_at, stop_at) = (self.holdings.take_back_at(), self.stop.at());
+        Ok(tokio::select! {
+            biased;
+            () = self.trouble.abort.cancelled() => None,
+            () = stop.cancelled(), if stop_at.is_none() => Some(Event::Stop),
+            () = at(stop_at) => None,
+            Some(turn) = self.turns.recv() => Some(Event::Turn(turn)),
+            () = at(take_back_at) => Some(Event::TakeBack),
+            () = at(self.look_at) => Some(Event::Look),
+            polled = poll(&mut self.source, options.batch_records, &self.metrics, &self.trouble) => {
+                polled?.map(Event::Polled)
+            }
+        })
+    }
+
+    /// Hands our partitions to others, if there are any. Where something is in the way already, nobody need wait for that.
+    async fn begin_to_stop(&mut self, options: &Options) -> bool {
+        let now = Instant::now();
+        self.stop = Stop::Draining(now + options.drain);
+        let alone = !options.drain.is_zero() || options.hand_over.is_zero() || self.trouble.is_any();
+        if !alone && self.leave().await {
+            tracing::info!("others are taking over: working on until they have");
+            self.stop = Stop::Leaving(now + options.hand_over);
+            self.look_at = Some(now + LOOK);
+        }
+        true
+    }
+
+    /// Leaves the group; true while others are there to take what is ours.
+    async fn leave(&mut self) -> bool {
+        tokio::time::timeout(ASKING, self.source.leave()).await.unwrap_or_default()
     }
 
     /// Has partitions taken over. Nothing of them is read until that is done.
     async fn assign(&mut self, partitions: Vec<u32>) -> Result<bool, ProcessorError> {
         drop(self.outside.take());
-        if partitions.is_empty() {
+        if partitions.is_empty() || matches!(self.stop, Stop::Leaving(_)) {
             return Ok(true);
         }
         self.source.pause(&partitions);
-        let assignments: Vec<Assignment> = partitions.iter().map(|&partition| self.number(partition)).collect();
+        let assignments: Vec<Assignment> =
+            partitions.iter().map(|&partition| self.holdings.assign(partition)).collect();
         self.show_assigned();
         tracing::info!(?partitions, "partitions assigned");
         Ok(self.to_committer.send(ToCommitter::Restore(assignments)).await.is_ok())
@@ -115,9 +162,15 @@ impl<S: EventSource> Reader<S> {
     async fn turn(&mut self, turn: Turn, options: &Options) -> Result<bool, ProcessorError> {
         match turn {
             Turn::Taken(assignment, restored) => self.begin(assignment, &restored).await,
-            Turn::Lost(assignment) => {
-                self.source.pause(&[assignment.partition]);
-                self.take_back.push_back((Instant::now() + options.take_back_after, assignment));
+            Turn::Lost(assignment, reason) => {
+                let partition = assignment.partition;
+                self.source.pause(&[partition]);
+                if self.holdings.lose(assignment, options.take_back_after) {
+                    tracing::info!(partition, "partition handed over");
+                    self.show_assigned();
+                    return Ok(self.tell(partition, ToWorker::Revoke { partition }).await && !self.is_left());
+                }
+                tracing::warn!(partition, reason, "somebody else holds the partition: letting go of it");
                 Ok(true)
             }
         }
@@ -126,10 +179,9 @@ impl<S: EventSource> Reader<S> {
     /// Reads a partition that was taken over.
     async fn begin(&mut self, assignment: Assignment, restored: &Restored) -> Result<bool, ProcessorError> {
         let partition = assignment.partition;
-        match self.assigned.get_mut(&partition) {
-            Some(assigned) if assigned.number == assignment.number => assigned.is_read = true,
+        if !self.holdings.take_over(assignment) {
             // Taken away meanwhile.
-            _ => return Ok(true),
+            return Ok(true);
         }
         let Restoration { pipeline, replay_from, judge_from, rebuilt } =
             PartitionPipeline::restore(Arc::clone(&self.plan), self.featurizer.clone(), restored);
@@ -148,34 +200,58 @@ impl<S: EventSource> Reader<S> {
         Ok(self.tell(partition, ToWorker::Assign { assignment, pipeline, judge_from, begins }).await)
     }
 
-    fn number(&mut self, partition: u32) -> Assignment {
-        self.assignments += 1;
-        self.assigned.insert(partition, Assigned { number: self.assignments, is_read: false });
-        Assignment { partition, number: self.assignments }
-    }
-
+    /// The group takes partitions away. Those that are read are read on, until whoever takes them over fences us: nothing
+    /// stands still meanwhile. Their state is saved, so that the next one has little to replay.
     async fn revoke(&mut self, partitions: Vec<u32>) -> bool {
         tracing::info!(?partitions, "partitions revoked");
+        let until = Instant::now() + HANDING_OVER;
+        let (leaving, gone) = partitions.into_iter().partition(|&partition| self.holdings.revoke(partition, until));
+        self.look_at = Some(Instant::now());
+        self.to_committer.send(ToCommitter::HandOver(leaving)).await.is_ok() && self.let_go(gone).await
+    }
+
+    /// Commits nothing of these any more.
+    async fn let_go(&mut self, partitions: Vec<u32>) -> bool {
+        if partitions.is_empty() {
+            return true;
+        }
+        self.source.pause(&partitions);
+        self.show_assigned();
         for &partition in &partitions {
-            self.assigned.remove(&partition);
             if !self.tell(partition, ToWorker::Revoke { partition }).await {
                 return false;
             }
         }
-        self.show_assigned();
         self.to_committer.send(ToCommitter::Revoke(partitions)).await.is_ok()
+    }
+
+    /// Has what is leaving us saved, which shows whether somebody else has taken it.
+    async fn look(&mut self) -> bool {
+        let overdue = self.holdings.give_up();
+        if !overdue.is_empty() {
+            tracing::warn!(partitions = ?overdue, "nobody has taken over what the group took away: letting go of it");
+        }
+        if !self.let_go(overdue).await {
+            return false;
+        }
+        let leaving = self.holdings.leaving();
+        for &partition in &leaving {
+            // Where there is no room, a commit comes anyway.
+            self.worker(partition).try_send(ToWorker::Save { partition }).unwrap_or_default();
+        }
+        let stops = matches!(self.stop, Stop::Leaving(_));
+        self.look_at = (stops || !leaving.is_empty()).then(|| Instant::now() + LOOK);
+        !stops || self.leave().await && !self.is_left()
+    }
+
+    /// Whether others have taken over all that was ours, after we were told to stop.
+    fn is_left(&self) -> bool {
+        matches!(self.stop, Stop::Leaving(_)) && self.holdings.is_empty()
     }
 
     /// Takes back what was lost, as far as the group still calls it ours.
     async fn take_back(&mut self) -> Result<bool, ProcessorError> {
-        let mut ours = Vec::new();
-        while let Some((_, Assignment { partition, number })) =
-            self.take_back.pop_front_if(|(at, _)| *at <= Instant::now())
-        {
-            if self.assigned.get(&partition).is_some_and(|assigned| assigned.number == number) {
-                ours.push(partition);
-            }
-        }
+        let ours = self.holdings.take_back();
         if ours.is_empty() {
             return Ok(true);
         }
@@ -184,16 +260,19 @@ impl<S: EventSource> Reader<S> {
     }
 
     fn show_assigned(&self) {
-        self.metrics.partitions.set(i64::try_from(self.assigned.len()).unwrap_or(i64::MAX));
-        self.progress.set_assigned(self.assigned.values().filter(|assigned| assigned.is_read).count());
+        self.metrics.partitions.set(i64::try_from(self.holdings.len()).unwrap_or(i64::MAX));
+        self.progress.set_assigned(self.holdings.read());
+    }
+
+    fn worker(&self, partition: u32) -> &mpsc::Sender<ToWorker> {
+        &self.workers[partition as usize % self.workers.len()]
     }
 
     /// Hands a message to the partition's worker; false when it is gone, or the time to stop is over.
     async fn tell(&mut self, partition: u32, message: ToWorker) -> bool {
-        let worker = &self.workers[partition as usize % self.workers.len()];
         tokio::select! {
-            sent = worker.send(message) => sent.is_ok(),
-            () = at(self.drain_until) => false,
+            sent = self.worker(partition).send(message) => sent.is_ok(),
+            () = at(self.stop.at()) => false,
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct Taking<C> {
     pub(crate) metrics: Metrics,
     pub(crate) trouble: Trouble,
     pub(crate) one_at_a_time: Arc<Mutex<()>>,
-    pub(crate) taken: mpsc::Sender<Taken>,
+    pub(crate) taken: mpsc::UnboundedSender<Taken>,
 }
 
 impl<C: Committer> Taking<C> {
@@ -50,26 +50,29 @@ impl<C: Committer> Taking<C> {
             if partitions.is_empty() {
                 return;
             }
-            let restoring = self.trouble.patiently("taking partitions over", self.committer.restore(&partitions));
-            let Some(results) = restoring.await else { return };
-            drop(alone);
-            let (mut failed, mut failure) = (Vec::new(), None);
-            for (wanted, result) in std::mem::take(&mut wanted).into_iter().zip(results) {
+            let mut failure = None;
+            let taken = |partition, result: Result<Restored, C::Error>| {
+                let Some(index) = wanted.iter().position(|wanted| wanted.assignment.partition == partition) else {
+                    return;
+                };
+                let assignment = wanted[index].assignment;
                 let told = match result {
-                    Ok(restored) => Taken::Restored(wanted.assignment, restored),
-                    Err(error) if error.class() == ErrorClass::Fenced => {
-                        Taken::Lost(wanted.assignment, error.to_string())
-                    }
+                    Ok(restored) => Taken::Restored(assignment, restored),
+                    Err(error) if error.class() == ErrorClass::Fenced => Taken::Lost(assignment, error.to_string()),
                     Err(error) => {
-                        failed.push(wanted);
                         failure = Some(error);
-                        continue;
+                        return;
                     }
                 };
-                // A receiver that is gone wants nothing any more.
-                self.taken.send(told).await.unwrap_or_default();
+                wanted.swap_remove(index);
+                self.tell(told);
+            };
+            let restoring =
+                self.trouble.patiently("taking partitions over", self.committer.restore(&partitions, taken));
+            if restoring.await.is_none() {
+                return;
             }
-            wanted = failed;
+            drop(alone);
             let Some(error) = failure else { return };
             match retry.after(error).await {
                 Ok(Next::Again) => {}
@@ -77,9 +80,14 @@ impl<C: Committer> Taking<C> {
                 Err(error) => {
                     let partitions = wanted.iter().map(|wanted| wanted.assignment.partition).collect();
                     let failed = ProcessorError::Restore { partitions, source: Box::new(error) };
-                    return self.taken.send(Taken::Failed(failed)).await.unwrap_or_default();
+                    return self.tell(Taken::Failed(failed));
                 }
             }
         }
+    }
+
+    fn tell(&self, taken: Taken) {
+        // A receiver that is gone wants nothing any more.
+        self.taken.send(taken).unwrap_or_default();
     }
 }

@@ -1,6 +1,6 @@
 //! The assembly of a processor.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::anomaly_log::AnomalyLog;
 use crate::commit::{CommitTask, ToCommitter};
+use crate::holdings::Holdings;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
-use crate::reader::Reader;
+use crate::reader::{Reader, Stop};
 use crate::trouble::Trouble;
 use crate::worker::{SnapshotPolicy, ToWorker, Worker};
 
@@ -68,6 +69,8 @@ pub struct Options {
     pub snapshot_records: u64,
     /// When told to stop, read on until the log is read to its end, but no longer than this.
     pub drain: Duration,
+    /// When told to stop while others of the group are there, work on until they have taken over, but no longer than this.
+    pub hand_over: Duration,
     /// A partition that somebody else took, but that the group still calls ours, is taken back after this time: longer
     /// than a member that was thought dead needs to learn that it is no member any more.
     pub take_back_after: Duration,
@@ -83,6 +86,7 @@ impl Default for Options {
             snapshot_every: Duration::from_secs(10),
             snapshot_records: 50_000,
             drain: Duration::ZERO,
+            hand_over: Duration::from_secs(5),
             logged_per_second: 0,
             take_back_after: Duration::from_secs(7),
         }
@@ -129,7 +133,7 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
         let mut tasks = JoinSet::new();
         let (to_committer, commits) = mpsc::channel(COMMIT_QUEUE);
         let (tell_turn, turns) = mpsc::unbounded_channel();
-        let committed = CancellationToken::new();
+        let (committed, reading) = (CancellationToken::new(), CancellationToken::new());
         let workers = self.spawn_workers(&mut tasks, &to_committer, &trouble);
         let Self { source, committer, plan, featurizer, options, clock, metrics, progress, .. } = self;
         let commit_task = CommitTask {
@@ -154,6 +158,7 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
             workers,
             to_committer,
             turns,
+            reading: reading.clone().drop_guard(),
             committed,
             plan,
             featurizer,
@@ -161,13 +166,12 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
             progress,
             trouble,
             outside,
-            assigned: HashMap::new(),
-            assignments: 0,
-            take_back: VecDeque::new(),
-            drain_until: None,
+            holdings: Holdings::default(),
+            look_at: None,
+            stop: Stop::No,
         };
         tasks.spawn(reader.run(options, stop.clone()));
-        tasks.spawn(give_up(stop, options.drain, abort.clone()));
+        tasks.spawn(give_up(stop, options, reading, abort.clone()));
         let mut result = Ok(());
         // All but the one that waits to give up.
         while tasks.len() > 1
@@ -208,10 +212,20 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
     }
 }
 
-/// Once the time to drain is over, nobody tries again what fails: what was not committed is read again at the next start.
-async fn give_up(stop: CancellationToken, drain: Duration, abort: CancellationToken) -> Result<(), ProcessorError> {
+/// Once nothing is read any more and the time to drain is over, nobody tries again what fails: what was not committed is
+/// read again at the next start.
+async fn give_up(
+    stop: CancellationToken,
+    options: Options,
+    reading: CancellationToken,
+    abort: CancellationToken,
+) -> Result<(), ProcessorError> {
     stop.cancelled().await;
-    tokio::time::sleep(drain).await;
+    tokio::time::sleep(options.drain).await;
+    tokio::select! {
+        () = reading.cancelled() => {}
+        () = tokio::time::sleep(options.hand_over) => {}
+    }
     abort.cancel();
     // Ends with the others: they are what is waited for.
     std::future::pending().await

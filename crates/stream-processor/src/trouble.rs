@@ -40,6 +40,11 @@ impl Trouble {
         Self { health, abort, reasons: Arc::default() }
     }
 
+    /// Whether anything is in the way.
+    pub(crate) fn is_any(&self) -> bool {
+        !self.reasons.lock().unwrap_or_else(PoisonError::into_inner).standing.is_empty()
+    }
+
     /// Something is in the way.
     pub(crate) fn obstacle(&self, reason: impl Into<String>) -> Obstacle {
         let number = self.change(|reasons| {

@@ -22,6 +22,8 @@ pub(crate) enum ToWorker {
     Assign { assignment: Assignment, pipeline: Box<PartitionPipeline>, judge_from: u64, begins: bool },
     /// It no longer is.
     Revoke { partition: u32 },
+    /// Commit its position and what has changed of its state, even if nothing has.
+    Save { partition: u32 },
     /// Records of a partition of ours.
     Batch(RecordBatch),
 }
@@ -99,6 +101,10 @@ impl<S: Scorer> Worker<S> {
                     self.metrics.entities.sub(owned.entities);
                 }
                 Ok(true)
+            }
+            ToWorker::Save { partition } => {
+                let saved = self.owned.get_mut(&partition).map(Owned::save);
+                Ok(saved.is_none_or(|saved| self.send(saved)))
             }
             ToWorker::Batch(batch) => self.work(batch),
         }
@@ -188,9 +194,7 @@ impl<S: Scorer> Worker<S> {
     fn save(&mut self, age: Duration) {
         let due = |owned: &Owned| owned.unsaved > 0 && owned.snapshot_at.elapsed() >= age;
         for owned in self.owned.values_mut().filter(|owned| due(owned)) {
-            let next_offset = owned.pipeline.position().max(owned.judge_from);
-            let saved = owned.unjudged(next_offset);
-            if self.done.blocking_send(saved).is_err() {
+            if self.done.blocking_send(owned.save()).is_err() {
                 return;
             }
         }
@@ -198,6 +202,11 @@ impl<S: Scorer> Worker<S> {
 }
 
 impl Owned {
+    /// The state and the position as they are.
+    fn save(&mut self) -> ToCommitter {
+        self.unjudged(self.pipeline.position().max(self.judge_from))
+    }
+
     /// The state alone, without any verdict, in a partition that stands at `next_offset`.
     fn unjudged(&mut self, next_offset: u64) -> ToCommitter {
         let (assignment, state) = (self.assignment, self.snapshot());

@@ -32,6 +32,7 @@ pub async fn all_records(kafka: &KafkaSettings, topic: &str) -> anyhow::Result<V
             }
             // Assigned again, they are read from their beginning.
             Ok(Polled::Revoked(partitions)) => {
+                source.pause(&partitions);
                 batches.retain(|batch| !partitions.contains(&batch.partition));
                 continue;
             }

@@ -4,8 +4,11 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
 
-use crate::test::CARGO_BUILD;
+use crate::test;
 use crate::{servers, step, workspace};
+
+/// The services alone: tests take long to be built with optimisations.
+const RELEASE: [&str; 7] = ["build", "--release", "--workspace", "--exclude=xtask", "--locked", "--bins", "--features"];
 
 /// Runs it with `options`.
 ///
@@ -13,11 +16,9 @@ use crate::{servers, step, workspace};
 /// When something that it needs is missing and cannot be installed, or cannot be built.
 pub(crate) fn run(release: bool, options: &[String]) -> anyhow::Result<ExitCode> {
     servers::ensure()?;
-    let mut build = step::cargo(&CARGO_BUILD);
+    // Without optimisations, what the tests have built.
+    let mut build = if release { step::cargo(&RELEASE) } else { step::cargo(&test::CARGO_BUILD) };
     build.arg(workspace::features(&workspace::packages()?, &[]));
-    if release {
-        build.arg("--release");
-    }
     if !step::run("binaries", &mut build)? {
         bail!("the services cannot be built");
     }

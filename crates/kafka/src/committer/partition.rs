@@ -5,23 +5,27 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use pulse_core::ports::Commit;
-use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::consumer::{BaseConsumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use tokio::sync::oneshot;
 
+use crate::aside::Aside;
 use crate::context::Context;
 use crate::error::KafkaError;
 use crate::query;
 use crate::settings::Role;
 
 use super::Shared;
+use super::restore::Position;
 use super::transaction::{self, End, Place};
 
 /// How often librdkafka is served while nothing is committed.
 const SERVE: Duration = Duration::from_secs(1);
 /// How long a call of librdkafka may take before it is made again.
-const TURN: Duration = Duration::from_secs(2);
+const TURN: Duration = Duration::from_millis(50);
+/// How long the end of a transaction before us is waited for at first, and at most, before it is asked for again.
+const UNDER_WAY: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(500)];
 /// How long a partition is tried to be taken over, so that one whose coordinator is away does not hold up the others.
 const TAKING: Duration = Duration::from_secs(4);
 
@@ -30,8 +34,6 @@ pub(super) type Answer = oneshot::Receiver<Result<(), KafkaError>>;
 
 /// What a partition's thread is told.
 enum Job {
-    /// From here on positions rise.
-    StandAt(u64),
     Commit(Commit, oneshot::Sender<Result<(), KafkaError>>),
 }
 
@@ -40,23 +42,27 @@ enum Job {
 pub(super) struct Holder {
     jobs: mpsc::Sender<Job>,
     stop: Arc<AtomicBool>,
+    /// Whether somebody else may take the partition over, so that we must not.
+    leaving: Arc<AtomicBool>,
 }
 
 impl Holder {
-    /// Takes `partition` over from whoever holds it: ends once nobody else can commit to it.
+    /// Takes `partition` over from whoever holds it: once nobody else can commit to it, it is asked where it stands.
     pub(super) async fn take_over(
         shared: Arc<Shared>,
         group: Arc<ConsumerGroupMetadata>,
+        speaker: Aside<BaseConsumer<Context>>,
         partition: u32,
-    ) -> Result<Self, KafkaError> {
+    ) -> Result<(Self, Position), KafkaError> {
         let (jobs, inbox) = mpsc::channel();
         let (ready, taken) = oneshot::channel();
-        let stop = Arc::new(AtomicBool::new(false));
-        let holder = Self { jobs, stop: Arc::clone(&stop) };
+        let (stop, leaving) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let holder = Self { jobs, stop: Arc::clone(&stop), leaving: Arc::clone(&leaving) };
         let run = move || {
             let mut worker =
-                Worker { shared, group, partition, stop, position: 0, state: State::Broken { wanted: None } };
-            let result = worker.initialise().map(|producer| worker.state = State::Ready(producer));
+                Worker { shared, group, partition, stop, leaving, position: 0, state: State::Broken { wanted: None } };
+            let result = worker.begin(&speaker);
+            drop(speaker);
             let is_held = result.is_ok();
             if ready.send(result).is_ok() && is_held {
                 worker.run(&inbox);
@@ -64,13 +70,13 @@ impl Holder {
         };
         let thread = std::thread::Builder::new().name(format!("kafka-commit-{partition}")).spawn(run);
         thread.map_err(|error| KafkaError::Client { reason: error.to_string() })?;
-        taken.await.map_err(|_| KafkaError::Closed)??;
-        Ok(holder)
+        let position = taken.await.map_err(|_| KafkaError::Closed)??;
+        Ok((holder, position))
     }
 
-    /// The partition's position is `offset`.
-    pub(super) fn stand_at(&self, offset: u64) -> Result<(), KafkaError> {
-        self.jobs.send(Job::StandAt(offset)).map_err(|_| KafkaError::Closed)
+    /// From now on a commit that fails takes nothing over anew.
+    pub(super) fn hand_over(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Begins to commit; the answer comes later.
@@ -105,6 +111,7 @@ struct Worker {
     group: Arc<ConsumerGroupMetadata>,
     partition: u32,
     stop: Arc<AtomicBool>,
+    leaving: Arc<AtomicBool>,
     /// The committed offset.
     position: u64,
     state: State,
@@ -114,7 +121,6 @@ impl Worker {
     fn run(mut self, inbox: &mpsc::Receiver<Job>) {
         loop {
             match inbox.recv_timeout(SERVE) {
-                Ok(Job::StandAt(offset)) => self.position = offset,
                 // Whoever asked may have gone meanwhile.
                 Ok(Job::Commit(commit, answer)) => drop(answer.send(self.commit(&commit))),
                 Err(mpsc::RecvTimeoutError::Timeout) => {
@@ -127,19 +133,38 @@ impl Worker {
         }
     }
 
+    fn begin(&mut self, speaker: &BaseConsumer<Context>) -> Result<Position, KafkaError> {
+        let producer = self.initialise()?;
+        let position = Position::ask(&self.shared, speaker, self.partition)?;
+        self.position = position.offset;
+        self.state = State::Ready(producer);
+        Ok(position)
+    }
+
     /// A producer that has fenced all before it.
     fn initialise(&self) -> Result<BaseProducer<Context>, KafkaError> {
         let id = self.shared.transactional_id(self.partition);
         let client = self.shared.settings.client(&Role::Transactional(&id))?;
-        let producer: BaseProducer<Context> =
-            client.create_with_context(Context::new()).map_err(KafkaError::of_setup)?;
+        let make = || client.create_with_context::<_, BaseProducer<Context>>(Context::new());
+        let mut producer = make().map_err(KafkaError::of_setup)?;
+        let [mut pause, longest] = UNDER_WAY;
         let initialised = transaction::insist_for(TAKING, &self.stop, "take over a partition", || {
             // Serves logs and errors, and learns whether we are let in at all.
             producer.poll(Duration::ZERO);
-            match producer.client().context().take_refusal() {
-                Some(_) => Err(rdkafka::error::KafkaError::Global(Code::Authentication)),
-                None => producer.init_transactions(TURN),
+            if producer.client().context().take_refusal().is_some() {
+                return Err(Native::Global(Code::Authentication));
             }
+            let initialised = producer.init_transactions(TURN);
+            if let Err(error) = &initialised
+                && error.rdkafka_error_code() == Some(Code::ConcurrentTransactions)
+            {
+                // The transaction of whoever was before us is being aborted, which takes some milliseconds. This client
+                // would ask again after half a second; a new one does so at once.
+                std::thread::sleep(pause);
+                pause = (2 * pause).min(longest);
+                producer = make()?;
+            }
+            initialised
         });
         match initialised {
             Ok(()) => Ok(producer),
@@ -191,12 +216,15 @@ impl Worker {
     /// to `wanted`, if it was not lost; if it is neither there nor where it was, somebody else has moved it. Gives the
     /// offset when it has moved.
     fn mend(&mut self, wanted: Option<u64>) -> Result<Option<u64>, KafkaError> {
+        let is_ours = |found| found == self.position || Some(found) == wanted;
+        // Whoever has moved it holds the partition, and is not to be disturbed.
+        if self.leaving.load(Ordering::Relaxed) || !is_ours(self.committed(&*self.shared.onlooker()?)?) {
+            self.state = State::Fenced;
+            return Err(self.shared.fenced(self.partition));
+        }
         let producer = self.initialise()?;
-        let speaker = self.shared.speaker()?;
-        let found = query::committed(&speaker, &self.shared.topic, &[self.partition])
-            .map_err(|source| self.shared.failed("ask for the committed offset", source))?;
-        let found = found.get(&self.partition).copied().unwrap_or(self.position);
-        if found != self.position && Some(found) != wanted {
+        let found = self.committed(&*self.shared.speaker()?)?;
+        if !is_ours(found) {
             self.state = State::Fenced;
             return Err(self.shared.fenced(self.partition));
         }
@@ -204,6 +232,12 @@ impl Worker {
         let moved = found != self.position;
         self.position = found;
         Ok(moved.then_some(found))
+    }
+
+    fn committed(&self, speaker: &BaseConsumer<Context>) -> Result<u64, KafkaError> {
+        let found = query::committed(speaker, &self.shared.topic, &[self.partition])
+            .map_err(|source| self.shared.failed("ask for the committed offset", source))?;
+        Ok(found.get(&self.partition).copied().unwrap_or(self.position))
     }
 }
 

@@ -1,11 +1,14 @@
-//! Taking partitions over: fence, read the committed offsets, read the state.
+//! Taking partitions over: read the state, fence, read the committed offsets.
+//!
+//! The state comes first, because whoever holds the partition works on until it is fenced. What they commit to the state in
+//! between is not missed: the events behind the state that was read are replayed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use pulse_core::ports::{Restored, StateRecord};
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Message as _, Offset};
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -17,39 +20,38 @@ use crate::{query, reading, topics};
 use super::partition::Holder;
 use super::{Shared, StartAt};
 
-/// Takes over `partitions`; one answer for each, in their order.
+/// Takes over `partitions`, and tells `each` of them what became of it as soon as it is known. After an error nothing became of
+/// the others.
 pub(super) async fn restore(
     shared: &Arc<Shared>,
     partitions: &[u32],
     may_grow: bool,
-) -> Result<Vec<Result<(Holder, Restored), KafkaError>>, KafkaError> {
+    mut each: impl FnMut(u32, Result<(Holder, Restored), KafkaError>),
+) -> Result<(), KafkaError> {
     if partitions.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     check(shared, partitions, may_grow).await?;
     let speaker = shared.speaker()?;
     let group = Arc::new(speaker.group_metadata().ok_or(KafkaError::Closed)?);
-    let mut holders = take_over(shared, &group, partitions).await;
-    let taken: Vec<u32> = partitions.iter().copied().filter(|p| matches!(holders.get(p), Some(Ok(_)))).collect();
-    let asked = Arc::clone(shared);
-    let (positions, mut states) = spawn_blocking(move || {
-        let positions = positions(&asked, &speaker, &taken)?;
-        Ok::<_, KafkaError>((positions, states(&asked, &speaker, &taken)?))
-    })
-    .await
-    .map_err(|_| KafkaError::Closed)??;
-    let mut restored = Vec::with_capacity(partitions.len());
-    for partition in partitions {
-        let holder = holders.remove(partition).unwrap_or(Err(KafkaError::Closed));
-        restored.push(holder.and_then(|holder| {
-            let position = positions.get(partition).ok_or(KafkaError::Closed)?;
-            holder.stand_at(position.offset)?;
-            let committed = position.is_committed.then_some(position.offset);
-            let state = states.remove(partition).unwrap_or_default();
-            Ok((holder, Restored { committed, start: position.offset, state }))
-        }));
+    let (asked, asking, wanted) = (Arc::clone(shared), speaker.clone(), partitions.to_vec());
+    let states = spawn_blocking(move || states(&asked, &asking, &wanted)).await.map_err(|_| KafkaError::Closed)?;
+    let mut states = states?;
+    // All at once, for each takes some round trips.
+    let mut taking = JoinSet::new();
+    for &partition in partitions {
+        let (shared, group, speaker) = (Arc::clone(shared), Arc::clone(&group), speaker.clone());
+        taking.spawn(async move { (partition, Holder::take_over(shared, group, speaker, partition).await) });
     }
-    Ok(restored)
+    while let Some(taken) = taking.join_next().await {
+        let (partition, result) = taken.map_err(|_| KafkaError::Closed)?;
+        let state = states.remove(&partition).unwrap_or_default();
+        let restored = result.map(|(holder, Position { offset, is_committed })| {
+            (holder, Restored { committed: is_committed.then_some(offset), start: offset, state })
+        });
+        each(partition, restored);
+    }
+    Ok(())
 }
 
 /// The input has the partitions, and the state has as many; it gets more when the input did.
@@ -70,54 +72,38 @@ async fn check(shared: &Arc<Shared>, partitions: &[u32], may_grow: bool) -> Resu
     topics::grow(&Admin::new(&shared.settings)?, &shared.state_topic, state, input).await
 }
 
-/// All at once, for each takes some round trips.
-async fn take_over(
-    shared: &Arc<Shared>,
-    group: &Arc<ConsumerGroupMetadata>,
-    partitions: &[u32],
-) -> HashMap<u32, Result<Holder, KafkaError>> {
-    let mut taking = JoinSet::new();
-    for &partition in partitions {
-        let (shared, group) = (Arc::clone(shared), Arc::clone(group));
-        taking.spawn(async move { (partition, Holder::take_over(shared, group, partition).await) });
-    }
-    taking.join_all().await.into_iter().collect()
-}
-
 /// Where a group goes on in a partition.
 #[derive(Debug, Clone, Copy)]
-struct Position {
-    offset: u64,
-    is_committed: bool,
+pub(super) struct Position {
+    pub(super) offset: u64,
+    pub(super) is_committed: bool,
 }
 
-fn positions(
-    shared: &Shared,
-    consumer: &BaseConsumer<Context>,
-    partitions: &[u32],
-) -> Result<BTreeMap<u32, Position>, KafkaError> {
-    let topic = &*shared.topic;
-    let failed = |source| shared.failed("ask for offsets", source);
-    let committed = query::committed(consumer, topic, partitions).map_err(failed)?;
-    let of = |is_committed| move |(&partition, &offset): (&u32, &u64)| (partition, Position { offset, is_committed });
-    let mut positions: BTreeMap<u32, Position> = committed.iter().map(of(true)).collect();
-    let new: Vec<u32> = partitions.iter().copied().filter(|partition| !committed.contains_key(partition)).collect();
-    if !new.is_empty() {
-        let end = |place| query::bounds(consumer, topic, &new, place).map_err(failed);
+impl Position {
+    /// Where the group stands in `partition`, or else where it is to begin.
+    pub(super) fn ask(shared: &Shared, consumer: &BaseConsumer<Context>, partition: u32) -> Result<Self, KafkaError> {
+        let (topic, asked) = (&*shared.topic, [partition]);
+        let failed = |source| shared.failed("ask for offsets", source);
+        let committed = query::committed(consumer, topic, &asked).map_err(failed)?;
+        if let Some(&offset) = committed.get(&partition) {
+            return Ok(Self { offset, is_committed: true });
+        }
+        let end = |place| query::bounds(consumer, topic, &asked, place).map_err(failed);
         let starts = match shared.start {
             StartAt::Earliest => end(Offset::Beginning)?,
             StartAt::Latest => end(Offset::End)?,
             StartAt::Time(time) => {
                 let time = u64::try_from(time.as_millisecond()).unwrap_or_default();
                 let mut starts = end(Offset::End)?;
-                starts.extend(query::not_older(consumer, topic, &new, time).map_err(failed)?);
+                starts.extend(query::not_older(consumer, topic, &asked, time).map_err(failed)?);
                 starts
             }
         };
-        tracing::info!(group = %shared.group, topic, start = ?shared.start, ?starts, "the group has no position yet: beginning");
-        positions.extend(starts.iter().map(of(false)));
+        let offset = starts.get(&partition).copied().ok_or(KafkaError::Closed)?;
+        let (group, start) = (&shared.group, shared.start);
+        tracing::info!(%group, topic, partition, ?start, offset, "the group has no position yet: beginning");
+        Ok(Self { offset, is_committed: false })
     }
-    Ok(positions)
 }
 
 /// The latest value of each key of the state of each partition.

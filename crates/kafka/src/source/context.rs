@@ -81,18 +81,15 @@ impl ClientContext for SourceContext {
 }
 
 impl ConsumerContext for SourceContext {
-    /// Takes note of the change and lets the group go on. A new partition is read once it was opened, which may take
-    /// time: until then librdkafka does not know that it is ours.
+    /// Takes note of the change and lets the group go on. What librdkafka reads is said apart from it: a new partition is
+    /// read once it was opened, and one that was revoked until it is closed.
     fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
         self.count();
         let partitions: Vec<u32> =
             list.elements().iter().filter_map(|element| u32::try_from(element.partition()).ok()).collect();
         let assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        let done = if assigned {
-            consumer.incremental_assign(&TopicPartitionList::new())
-        } else {
-            open_ones(consumer, list).and_then(|open| consumer.incremental_unassign(&open))
-        };
+        let none = TopicPartitionList::new();
+        let done = if assigned { consumer.incremental_assign(&none) } else { consumer.incremental_unassign(&none) };
         if let Err(error) = done {
             self.tell(News::Failed(error));
         }

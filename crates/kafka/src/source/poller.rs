@@ -5,7 +5,7 @@
 //! no other member. Where reading starts is always said by assigning a partition at an offset: that leaves nothing from
 //! before in librdkafka's queue.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
 use std::thread;
@@ -15,8 +15,8 @@ use pulse_core::RecordBatch;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError as Native, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog;
 use crate::error::{KafkaError, is_away, is_leaderless, is_refused, is_unknown_topic};
@@ -37,15 +37,20 @@ const SLEEP: Duration = Duration::from_millis(500);
 const STALL: Duration = Duration::from_secs(1);
 /// Pause before brokers that did not answer are asked again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long brokers may take to say who is in the group: the partitions are not read meanwhile.
+const ASKING: Duration = Duration::from_millis(300);
 /// Pause before brokers that do not know yet are asked again.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// Reads `partition` from `offset` on, or from its beginning. Items carry `opening` from then on.
+/// What the poller is told.
 #[derive(Debug)]
-pub(super) struct Open {
-    pub(super) partition: u32,
-    pub(super) offset: Option<u64>,
-    pub(super) opening: u64,
+pub(super) enum Command {
+    /// Read `partition` from `offset` on, or from its beginning. Items carry `opening` from then on.
+    Open { partition: u32, offset: Option<u64>, opening: u64 },
+    /// Read these no more, until they are opened again.
+    Close(Vec<u32>),
+    /// Leave the group, and say whether it has other members.
+    Leave(oneshot::Sender<bool>),
 }
 
 /// What the poller has found.
@@ -73,8 +78,11 @@ pub(super) struct Poller {
     group: String,
     topic: Arc<str>,
     lost: LostRecords,
-    /// The partitions that are ours, and how far they were read, where they are open.
+    /// The partitions that are ours, or were until somebody takes them, and how far they were read, where they are open.
     owned: BTreeMap<u32, Option<Reading>>,
+    /// Those of them that the group has revoked.
+    revoked: BTreeSet<u32>,
+    has_left: bool,
     wanted: BTreeMap<u32, Wanted>,
     /// Not before this time brokers are asked again.
     pause_until: Option<Instant>,
@@ -100,6 +108,8 @@ impl Poller {
             topic,
             lost,
             owned: BTreeMap::new(),
+            revoked: BTreeSet::new(),
+            has_left: false,
             wanted: BTreeMap::new(),
             pause_until: None,
             unknown_since: None,
@@ -114,14 +124,12 @@ impl Poller {
     }
 
     /// Polls until `out` is closed; then leaves the group.
-    pub(super) fn run(mut self, inbox: &sync_mpsc::Receiver<Open>, out: &mpsc::Sender<Item>) {
+    pub(super) fn run(mut self, inbox: &sync_mpsc::Receiver<Command>, out: &mpsc::Sender<Item>) {
         let this = thread::current();
         self.consumer.set_nonempty_callback(move || this.unpark());
         while !out.is_closed() {
-            while let Ok(Open { partition, offset, opening }) = inbox.try_recv() {
-                self.want(partition, Wanted { offset, opening, refused: false });
-            }
-            let mut done = self.open().map_err(|source| self.explain("read", source));
+            let obeyed = inbox.try_iter().try_for_each(|command| self.obey(command));
+            let mut done = obeyed.and_then(|()| self.open()).map_err(|source| self.explain("read", source));
             self.hand_over(out);
             let idle = if self.held.is_empty() {
                 done = done.and_then(|()| self.go_on().map_err(|source| self.explain("read", source)));
@@ -140,6 +148,51 @@ impl Poller {
             } else if idle {
                 thread::park_timeout(SLEEP);
             }
+        }
+        // A member that leaves while it reads waits for what it reads.
+        let all: Vec<u32> = self.owned.keys().copied().collect();
+        if let Err(error) = self.close(&all) {
+            tracing::warn!(%error, topic = %self.topic, "cannot stop fetching");
+        }
+    }
+
+    fn obey(&mut self, command: Command) -> KafkaResult<()> {
+        match command {
+            Command::Open { partition, offset, opening } => {
+                self.want(partition, Wanted { offset, opening, refused: false });
+                Ok(())
+            }
+            Command::Close(partitions) => {
+                for &partition in &partitions {
+                    self.wanted.remove(&partition);
+                    if self.revoked.remove(&partition) {
+                        self.owned.remove(&partition);
+                    } else if let Some(reading) = self.owned.get_mut(&partition) {
+                        *reading = None;
+                    }
+                }
+                self.close(&partitions)
+            }
+            Command::Leave(others) => {
+                if !std::mem::replace(&mut self.has_left, true) {
+                    self.consumer.unsubscribe();
+                }
+                // Nobody may wait for it any more.
+                others.send(self.has_others()).unwrap_or_default();
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the group has members besides us; where nobody knows, it may have.
+    fn has_others(&self) -> bool {
+        if self.owned.keys().any(|partition| !self.revoked.contains(partition)) {
+            // We are one still.
+            return true;
+        }
+        match self.consumer.fetch_group_list(Some(&self.group), ASKING) {
+            Ok(list) => list.groups().iter().any(|group| !group.members().is_empty()),
+            Err(_) => true,
         }
     }
 
@@ -311,15 +364,12 @@ impl Poller {
         for news in self.consumer.context().take_news() {
             match news {
                 News::Assigned(partitions) => {
+                    self.revoked.retain(|partition| !partitions.contains(partition));
                     self.owned.extend(partitions.iter().map(|&partition| (partition, None)));
                     self.held.push_back(Item::Assigned(partitions));
                 }
                 News::Revoked(partitions) => {
-                    self.flush();
-                    for partition in &partitions {
-                        self.owned.remove(partition);
-                        self.wanted.remove(partition);
-                    }
+                    self.revoked.extend(partitions.iter().filter(|partition| self.owned.contains_key(partition)));
                     self.held.push_back(Item::Revoked(partitions));
                 }
                 News::Statistics(statistics) => {

@@ -153,13 +153,22 @@ impl<P: EventSource> EventSource for Prefixed<P> {
     fn pause(&mut self, partitions: &[u32]) {
         self.port.pause(partitions);
     }
+
+    async fn leave(&mut self) -> bool {
+        self.port.leave().await
+    }
 }
 
 impl<P: Committer> Committer for Prefixed<P> {
+    const TOGETHER: bool = P::TOGETHER;
     type Error = P::Error;
 
-    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, P::Error>> {
-        self.port.restore(partitions).await
+    async fn restore(&self, partitions: &[u32], each: impl FnMut(u32, Result<Restored, P::Error>) + Send) {
+        self.port.restore(partitions, each).await;
+    }
+
+    fn hand_over(&self, partitions: &[u32]) {
+        self.port.hand_over(partitions);
     }
 
     fn release(&self, partitions: &[u32]) {

@@ -38,6 +38,7 @@ impl Member {
             Polled::Revoked(partitions) => {
                 for partition in partitions {
                     assert!(self.has.remove(&partition), "{partition} was not ours");
+                    self.source.pause(&[partition]);
                 }
             }
             Polled::Records(batch) => {
@@ -124,6 +125,7 @@ async fn a_member_that_takes_nothing_holds_up_nobody() -> anyhow::Result<()> {
             }
             Polled::Revoked(partitions) => {
                 assert_eq!(partitions, moved);
+                busy.pause(&partitions);
                 revoked = true;
             }
             // A round of the group that gave it nothing new.

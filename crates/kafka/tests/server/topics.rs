@@ -1,6 +1,5 @@
 //! Making and checking topics.
 
-use pulse_core::ports::Committer as _;
 use pulse_core::{Classify as _, ErrorClass};
 use pulse_kafka::{KafkaError, StartAt, TopicSpec, ensure_topics, partitions_of};
 use pulse_testkit::contract::restore;
@@ -67,16 +66,16 @@ async fn state_grows_with_its_input() -> anyhow::Result<()> {
     assert!(refused.to_string().contains("--partitions 5"), "{refused}");
     let committer = committer.port.growing(true);
     // Brokers may not know the new partitions at once.
-    let mut restored = committer.restore(&[2, 4]).await;
+    let mut restored = restore(&committer, &[2, 4]).await;
     for _ in 0..100 {
-        if restored.iter().all(Result::is_ok) {
+        if restored.is_ok() {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        restored = committer.restore(&[2, 4]).await;
+        restored = restore(&committer, &[2, 4]).await;
     }
-    for restored in restored {
-        assert_eq!(restored?.start, 0);
+    for restored in restored? {
+        assert_eq!(restored.start, 0);
     }
     Ok(())
 }

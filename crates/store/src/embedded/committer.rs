@@ -163,14 +163,14 @@ struct Changes {
 }
 
 impl Committer for EmbeddedCommitter {
+    // One transaction of the file costs as much for one as for all.
+    const TOGETHER: bool = true;
     type Error = StoreError;
 
-    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, StoreError>> {
-        let mut restored = Vec::with_capacity(partitions.len());
+    async fn restore(&self, partitions: &[u32], mut each: impl FnMut(u32, Result<Restored, StoreError>) + Send) {
         for &partition in partitions {
-            restored.push(self.take(partition).await);
+            each(partition, self.take(partition).await);
         }
-        restored
     }
 
     async fn commit(&self, commits: &[Commit]) -> Vec<Result<(), StoreError>> {
@@ -183,6 +183,10 @@ impl Committer for EmbeddedCommitter {
             results.push(self.commit_together(std::slice::from_ref(commit)).await);
         }
         results
+    }
+
+    fn hand_over(&self, _: &[u32]) {
+        // Nothing is ever taken over anew for a commit.
     }
 
     fn release(&self, partitions: &[u32]) {

@@ -145,6 +145,11 @@ impl EventSource for EmbeddedSource {
             }
         }
     }
+
+    /// Who comes next takes the group over, and waits for nobody to leave it.
+    async fn leave(&mut self) -> bool {
+        false
+    }
 }
 
 impl EmbeddedSource {

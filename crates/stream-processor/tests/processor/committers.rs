@@ -34,13 +34,18 @@ impl Classify for FlakyError {
 }
 
 impl<C: Committer<Error = StoreError>> Committer for FlakyCommitter<C> {
+    const TOGETHER: bool = true;
     type Error = FlakyError;
 
-    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, FlakyError>> {
+    async fn restore(&self, partitions: &[u32], mut each: impl FnMut(u32, Result<Restored, FlakyError>) + Send) {
         // Each is taken over at the second attempt, but for the first of them.
         let (first, rest) = partitions.split_at(1);
-        let done = self.inner.restore(first).await.into_iter().map(|result| result.map_err(FlakyError::from));
-        done.chain(rest.iter().map(|_| Err(Away.into()))).collect()
+        self.inner.restore(first, |partition, result| each(partition, result.map_err(FlakyError::from))).await;
+        rest.iter().for_each(|&partition| each(partition, Err(Away.into())));
+    }
+
+    fn hand_over(&self, partitions: &[u32]) {
+        self.inner.hand_over(partitions);
     }
 
     fn release(&self, partitions: &[u32]) {
@@ -75,13 +80,20 @@ pub(crate) struct DyingCommitter {
 }
 
 impl Committer for DyingCommitter {
+    const TOGETHER: bool = true;
     type Error = Gone;
 
-    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, Gone>> {
-        let restored = self.inner.restore(partitions).await;
-        let committed = restored.iter().map(|restored| restored.as_ref().unwrap().committed.unwrap_or(0));
-        self.committed.lock().unwrap().extend(partitions.iter().copied().zip(committed));
-        restored.into_iter().map(|result| result.map_err(|_| Gone)).collect()
+    async fn restore(&self, partitions: &[u32], mut each: impl FnMut(u32, Result<Restored, Gone>) + Send) {
+        let taken = |partition, result: Result<Restored, StoreError>| {
+            let restored = result.unwrap();
+            self.committed.lock().unwrap().insert(partition, restored.committed.unwrap_or(0));
+            each(partition, Ok(restored));
+        };
+        self.inner.restore(partitions, taken).await;
+    }
+
+    fn hand_over(&self, partitions: &[u32]) {
+        self.inner.hand_over(partitions);
     }
 
     fn release(&self, partitions: &[u32]) {
@@ -125,13 +137,18 @@ impl Classify for LosingError {
 }
 
 impl Committer for LosingCommitter {
+    const TOGETHER: bool = true;
     type Error = LosingError;
 
-    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, LosingError>> {
+    async fn restore(&self, partitions: &[u32], mut each: impl FnMut(u32, Result<Restored, LosingError>) + Send) {
         if self.calls.fetch_add(1, Ordering::Relaxed) == 0 {
-            return partitions.iter().map(|_| Err(LosingError::Fenced)).collect();
+            return partitions.iter().for_each(|&partition| each(partition, Err(LosingError::Fenced)));
         }
-        self.inner.restore(partitions).await.into_iter().map(|result| result.map_err(LosingError::from)).collect()
+        self.inner.restore(partitions, |partition, result| each(partition, result.map_err(LosingError::from))).await;
+    }
+
+    fn hand_over(&self, partitions: &[u32]) {
+        self.inner.hand_over(partitions);
     }
 
     fn release(&self, partitions: &[u32]) {
@@ -164,10 +181,15 @@ impl Classify for TooLarge {
 }
 
 impl Committer for NarrowCommitter {
+    const TOGETHER: bool = true;
     type Error = TooLarge;
 
-    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, TooLarge>> {
-        self.inner.restore(partitions).await.into_iter().map(|result| Ok(result.unwrap())).collect()
+    async fn restore(&self, partitions: &[u32], mut each: impl FnMut(u32, Result<Restored, TooLarge>) + Send) {
+        self.inner.restore(partitions, |partition, result| each(partition, Ok(result.unwrap()))).await;
+    }
+
+    fn hand_over(&self, partitions: &[u32]) {
+        self.inner.hand_over(partitions);
     }
 
     fn release(&self, partitions: &[u32]) {
@@ -195,11 +217,14 @@ pub(crate) struct AwayCommitter {
 }
 
 impl Committer for AwayCommitter {
+    const TOGETHER: bool = true;
     type Error = Away;
 
-    async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, Away>> {
-        partitions.iter().map(|_| Ok(Restored::default())).collect()
+    async fn restore(&self, partitions: &[u32], mut each: impl FnMut(u32, Result<Restored, Away>) + Send) {
+        partitions.iter().for_each(|&partition| each(partition, Ok(Restored::default())));
     }
+
+    fn hand_over(&self, _: &[u32]) {}
 
     fn release(&self, _: &[u32]) {}
 

@@ -16,12 +16,14 @@ use pulse_features::Featurizer;
 use pulse_pipeline::{Plan, Versions};
 use pulse_runtime::Health;
 use pulse_stream_processor::{Metrics, Options, Processor, Progress};
+use pulse_testkit::FixedClock;
+use pulse_testkit::contract::restore;
 use tokio_util::sync::CancellationToken;
 
 use committers::{AwayCommitter, DyingCommitter, FlakyCommitter, Gone, LosingCommitter, NarrowCommitter};
 use setup::{
-    EVENTS, FixedClock, FlakyScorer, PATIENCE, committer, contents, event, filled, process, processor, replayed_events,
-    store, use_case,
+    EVENTS, FlakyScorer, PATIENCE, committer, contents, event, filled, process, processor, replayed_events, store,
+    use_case,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,8 +42,8 @@ async fn failures_on_the_way_change_nothing() {
     assert_eq!(dead.len(), 39);
     assert_eq!(dead, contents(&rough, "raw_events.dlq").await);
 
-    for restored in committer(&rough).restore(&[0, 1, 2, 3]).await {
-        let told: Vec<Versions> = restored.unwrap().state.iter().filter_map(Versions::of).collect();
+    for restored in restore(&committer(&rough), &[0, 1, 2, 3]).await.unwrap() {
+        let told: Vec<Versions> = restored.state.iter().filter_map(Versions::of).collect();
         assert!(matches!(&told[..], [only] if only.offset == 0 && only.model_version == "test"), "{told:?}");
     }
 }
@@ -61,9 +63,9 @@ async fn dying_between_snapshots_changes_nothing() {
         let error = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap_err();
         assert_eq!(error.to_string(), "results cannot be committed");
         replayed += replayed_events(&registry);
-        let restored = committer(&rough).restore(&[0, 1, 2, 3]).await;
+        let restored = restore(&committer(&rough), &[0, 1, 2, 3]).await.unwrap();
         // A group that has begun has a position, and some entities in a snapshot that is worth its name.
-        restored_from_snapshot |= restored.iter().any(|restored| restored.as_ref().unwrap().state.len() > 1);
+        restored_from_snapshot |= restored.iter().any(|restored| restored.state.len() > 1);
     }
     let registry = Registry::new();
     process(processor(&rough, &dir, committer(&rough), false, &registry), 1).await;
@@ -143,10 +145,12 @@ async fn a_stop_does_not_wait_for_a_log_that_is_away() {
 async fn what_cannot_be_mended_ends_the_processor() {
     struct Broken;
     impl Committer for Broken {
+        const TOGETHER: bool = true;
         type Error = Gone;
-        async fn restore(&self, partitions: &[u32]) -> Vec<Result<Restored, Gone>> {
-            partitions.iter().map(|_| Ok(Restored::default())).collect()
+        async fn restore(&self, partitions: &[u32], mut each: impl FnMut(u32, Result<Restored, Gone>) + Send) {
+            partitions.iter().for_each(|&partition| each(partition, Ok(Restored::default())));
         }
+        fn hand_over(&self, _: &[u32]) {}
         fn release(&self, _: &[u32]) {}
         async fn commit(&self, commits: &[Commit]) -> Vec<Result<(), Gone>> {
             commits.iter().map(|_| Err(Gone)).collect()
@@ -163,7 +167,7 @@ async fn what_cannot_be_mended_ends_the_processor() {
         committer: Broken,
         scorer: None::<Arc<FlakyScorer>>,
         options: Options::default(),
-        clock: Arc::new(FixedClock),
+        clock: Arc::new(FixedClock::default()),
         metrics: Metrics::new(&Registry::new(), &dir.use_case, &plan).unwrap(),
         progress: Arc::new(Progress::new(plan.labels())),
         plan,

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use prometheus::Registry;
-use pulse_core::ports::{Clock, Committer, EventProducer, EventSource, Polled, Scorer, Scores};
+use pulse_core::ports::{Committer, EventProducer, EventSource, Polled, Scorer, Scores};
 use pulse_core::{Classify, ErrorClass, Headers, Matrix, NewRecord};
 use pulse_features::{Featurizer, UseCaseDir};
 use pulse_pipeline::Plan;
 use pulse_runtime::Health;
 use pulse_store::{EmbeddedCommitter, EmbeddedSource, EmbeddedStore};
 use pulse_stream_processor::{Metrics, Options, Processor, Progress};
+use pulse_testkit::FixedClock;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const CONFIG: &str = "
@@ -27,14 +27,6 @@ detectors:
 pub(crate) const EVENTS: u64 = 20_000;
 /// Longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-pub(crate) struct FixedClock;
-
-impl Clock for FixedClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
-}
 
 /// Calls an anomaly whatever is above 100; if it is flaky, every third call fails.
 pub(crate) struct FlakyScorer {
@@ -97,7 +89,7 @@ pub(crate) fn event(i: u64) -> NewRecord {
 }
 
 pub(crate) async fn store(path: &Path) -> EmbeddedStore {
-    let store = EmbeddedStore::open(path, Arc::new(FixedClock)).await.unwrap();
+    let store = EmbeddedStore::open(path, Arc::new(FixedClock::default())).await.unwrap();
     for (topic, partitions) in [("raw_events", 4), ("anomalies", 1), ("raw_events.dlq", 1)] {
         store.create_topic(topic, partitions).await.unwrap();
     }
@@ -142,7 +134,7 @@ pub(crate) fn processor<C: Committer>(
         plan,
         featurizer,
         options: Options { batch_records: 37, snapshot_records: 100, drain: PATIENCE, ..Options::default() },
-        clock: Arc::new(FixedClock),
+        clock: Arc::new(FixedClock::default()),
         health: Health::starting("starting"),
     }
 }

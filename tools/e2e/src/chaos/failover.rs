@@ -222,7 +222,7 @@ fn held_by(said: &[String]) -> BTreeSet<u32> {
                 let gone: BTreeSet<u32> = gone.collect();
                 held.retain(|partition| !gone.contains(partition));
             }
-            (message, Some(partition)) if message.contains("letting go") => {
+            (message, Some(partition)) if message.contains("letting go") || message.contains("handed over") => {
                 held.remove(&partition);
             }
             _ => {}

@@ -1,5 +1,7 @@
 //! Reading from a source until enough is there.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::{Context as _, bail, ensure};
 use pulse_core::RecordBatch;
 use pulse_core::ports::{Committer, EventSource, Polled, Restored};
@@ -7,12 +9,15 @@ use pulse_core::ports::{Committer, EventSource, Polled, Restored};
 /// Polls that may come back idle in a row before reading gives up: some seconds for every backend.
 const PATIENCE: u32 = 200;
 
-/// Takes over `partitions`, all of them.
+/// Takes over `partitions`, all of them, which are in rising order.
 ///
 /// # Errors
 /// When one cannot be.
 pub async fn restore<C: Committer>(committer: &C, partitions: &[u32]) -> Result<Vec<Restored>, C::Error> {
-    committer.restore(partitions).await.into_iter().collect()
+    let mut restored = BTreeMap::new();
+    committer.restore(partitions, |partition, result| assert!(restored.insert(partition, result).is_none())).await;
+    assert!(restored.keys().eq(&BTreeSet::from_iter(partitions.iter().copied())), "each is told of");
+    restored.into_values().collect()
 }
 
 /// Polls until partitions are assigned.
