@@ -75,6 +75,12 @@ impl Prepared {
         &self.rows
     }
 
+    /// Entity and offset of the event at `position`.
+    pub(crate) fn event(&self, position: usize) -> (&str, u64) {
+        let event = &self.events[position];
+        (&self.entities[event.entity.clone()], self.batch.records[event.index].offset)
+    }
+
     /// The partition.
     #[must_use]
     pub fn partition(&self) -> u32 {

@@ -99,6 +99,18 @@ impl PartitionPipeline {
         self.states.len()
     }
 
+    /// Entities that were forgotten so far, because there were more than may be remembered.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.states.forgotten()
+    }
+
+    /// About how many bytes the next [`snapshot`](Self::snapshot) takes, at the most.
+    #[must_use]
+    pub fn snapshot_bytes(&self) -> usize {
+        self.states.snapshot_bytes(&self.plan)
+    }
+
     /// The state that changed since the last snapshot; the last record of a key counts. It belongs into the commit of the last batch judged.
     pub fn snapshot(&mut self) -> Vec<StateRecord> {
         let removed = self.stale.drain(..).map(|key| StateRecord { key, value: None });
@@ -114,7 +126,7 @@ impl PartitionPipeline {
                 continue;
             };
             let Some(rolling) = &self.plan.rolling else { continue };
-            let state = self.states.change(&entity);
+            let state = self.states.change(&entity, record.offset);
             for ((column, _), window) in rolling.columns.iter().zip(&mut state.windows) {
                 rolling.rule.remember(window, self.row[*column]);
             }
@@ -171,7 +183,8 @@ impl PartitionPipeline {
                 if scores.scores.get(position).is_some_and(|&score| score >= scores.threshold) {
                     observe(rolling, &mut self.states, &mut prepared, position, row);
                 } else {
-                    let state = self.states.change(&prepared.entities[prepared.events[position].entity.clone()]);
+                    let (entity, offset) = prepared.event(position);
+                    let state = self.states.change(entity, offset);
                     row.zip(&mut state.windows).for_each(|(value, window)| rolling.rule.remember(window, value));
                 }
             }
@@ -220,8 +233,9 @@ fn observe(
     position: usize,
     watched: impl Iterator<Item = f64>,
 ) {
+    let (entity, offset) = prepared.event(position);
+    let state = states.change(entity, offset);
     let event = &mut prepared.events[position];
-    let state = states.change(&prepared.entities[event.entity.clone()]);
     for (feature, (value, window)) in watched.zip(&mut state.windows).enumerate() {
         let Some(deviation) = rolling.rule.observe(window, value) else { continue };
         event.rolling_score = event.rolling_score.max(deviation.score);

@@ -46,6 +46,7 @@ pub enum PlanError {
 pub(crate) struct RollingPlan {
     pub(crate) rule: RollingZScore,
     pub(crate) window: usize,
+    pub(crate) max_entities: usize,
     pub(crate) columns: Vec<(usize, String)>,
     pub(crate) decides: bool,
 }
@@ -162,6 +163,7 @@ impl RollingPlan {
             rule: RollingZScore::new(window, settings.min_values as usize, settings.threshold)
                 .map_err(PlanError::Rolling)?,
             window,
+            max_entities: settings.max_entities as usize,
             columns: names.into_iter().map(resolve).collect::<Result<_, _>>()?,
             decides: settings.decides,
         })

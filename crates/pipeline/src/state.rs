@@ -1,8 +1,9 @@
 //! Per-entity state and its place in the state topic.
 //!
-//! Keys are `entity/<entity>` and `position`, besides those of [`Versions`]. An entity's value is: `u8` format, `u64` layout (a hash of the window and the
-//! columns), then one window for each watched column. `position` holds format, layout and the offset that the whole state is
-//! true for. All numbers are little endian.
+//! Keys are `entity/<entity>` and `position`, besides those of [`Versions`]. An entity's value is: `u8` format, `u64` layout (a
+//! hash of the window and the columns), `u64` offset of its last event, then one window for each watched column. `position`
+//! holds format, layout and the offset that the whole state is true for. All numbers are little endian. An entity that was
+//! forgotten leaves a tombstone.
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -12,7 +13,11 @@ use pulse_detect::Window;
 use crate::plan::Plan;
 use crate::versions::Versions;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Of more entities than may be remembered, one in so many is forgotten at once, those least recently seen.
+const FORGET: usize = 8;
+/// Bytes of an entity's record in the state besides its windows: key, header, offset, and what the topic adds.
+const RECORD: usize = 64;
 const POSITION: &[u8] = b"position";
 const ENTITY: &[u8] = b"entity/";
 
@@ -21,6 +26,8 @@ const ENTITY: &[u8] = b"entity/";
 pub(crate) struct EntityState {
     /// One window for each column that the rolling rule watches.
     pub(crate) windows: Box<[Window]>,
+    /// Offset of its last event.
+    seen: u64,
     /// Whether it changed since the last snapshot.
     changed: bool,
 }
@@ -30,6 +37,13 @@ pub(crate) struct EntityState {
 pub(crate) struct States {
     entities: HashMap<String, EntityState>,
     columns: usize,
+    max_entities: usize,
+    /// Entities that changed since the last snapshot.
+    changed: usize,
+    /// Entities that were forgotten since the last snapshot.
+    removed: Vec<String>,
+    /// Entities that were ever forgotten.
+    forgotten: u64,
 }
 
 /// Why a snapshot cannot be used.
@@ -49,37 +63,80 @@ pub(crate) enum SnapshotError {
 
 impl States {
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self { entities: HashMap::new(), columns: plan.rolling.as_ref().map_or(0, |rolling| rolling.columns.len()) }
+        let rolling = plan.rolling.as_ref();
+        Self {
+            columns: rolling.map_or(0, |rolling| rolling.columns.len()),
+            max_entities: rolling.map_or(usize::MAX, |rolling| rolling.max_entities),
+            ..Self::default()
+        }
     }
 
-    /// The state of `entity`, which the caller is about to change.
-    pub(crate) fn change(&mut self, entity: &str) -> &mut EntityState {
+    /// The state of `entity`, which the caller is about to change by its event at `offset`.
+    ///
+    /// Who is forgotten to make room depends on the events before alone, so that it is the same after a restart.
+    pub(crate) fn change(&mut self, entity: &str, offset: u64) -> &mut EntityState {
+        // Once for all that are too many, where fewer are allowed than were when the state was saved.
+        while self.entities.len() >= self.max_entities && !self.entities.contains_key(entity) {
+            self.forget();
+        }
         // `entry_ref` makes a key of its own only for an entity that is new.
         let columns = self.columns;
         let state = self.entities.entry_ref(entity).or_insert_with(|| EntityState {
             windows: vec![Window::default(); columns].into_boxed_slice(),
-            changed: true,
+            ..EntityState::default()
         });
-        state.changed = true;
+        self.changed += usize::from(!std::mem::replace(&mut state.changed, true));
+        state.seen = offset;
         state
+    }
+
+    /// Forgets those least recently seen, of which there are some.
+    fn forget(&mut self) {
+        let mut seen: Vec<u64> = self.entities.values().map(|state| state.seen).collect();
+        let last = (seen.len() / FORGET).saturating_sub(1);
+        // No two have the same offset.
+        let (_, &mut youngest, _) = seen.select_nth_unstable(last);
+        let forgotten = self.entities.extract_if(|_, state| state.seen <= youngest);
+        for (entity, state) in forgotten {
+            self.changed -= usize::from(state.changed);
+            self.forgotten += 1;
+            self.removed.push(entity);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.entities.len()
     }
 
-    /// The entities that changed since the last snapshot, and the offset that the state is true for.
+    /// Entities that were forgotten so far.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// About how many bytes the next snapshot takes.
+    pub(crate) fn snapshot_bytes(&self, plan: &Plan) -> usize {
+        let window = plan.rolling.as_ref().map_or(0, |rolling| rolling.window);
+        let of_entity = RECORD + self.columns * (size_of::<u64>() + window * size_of::<f64>());
+        (self.changed + 1) * of_entity
+    }
+
+    /// The entities that changed or were forgotten since the last snapshot, and the offset that the state is true for.
     pub(crate) fn snapshot(&mut self, plan: &Plan, offset: u64) -> Vec<StateRecord> {
         let layout = plan.state_layout();
+        let key = |entity: &str| Bytes::from([ENTITY, entity.as_bytes()].concat());
+        let removed = self.removed.drain(..).filter(|entity| !self.entities.contains_key(entity));
+        let mut records: Vec<StateRecord> =
+            removed.map(|entity| StateRecord { key: key(&entity), value: None }).collect();
+        records.reserve(self.changed + 1);
+        self.changed = 0;
         let changed = self.entities.iter_mut().filter(|(_, state)| state.changed);
-        let mut records: Vec<StateRecord> = changed
-            .map(|(entity, state)| {
-                state.changed = false;
-                let mut value = header(layout);
-                state.windows.iter().for_each(|window| window.encode(&mut value));
-                StateRecord { key: [ENTITY, entity.as_bytes()].concat().into(), value: Some(value.into()) }
-            })
-            .collect();
+        records.extend(changed.map(|(entity, state)| {
+            state.changed = false;
+            let mut value = header(layout);
+            value.extend_from_slice(&state.seen.to_le_bytes());
+            state.windows.iter().for_each(|window| window.encode(&mut value));
+            StateRecord { key: key(entity), value: Some(value.into()) }
+        }));
         let mut value = header(layout);
         value.extend_from_slice(&offset.to_le_bytes());
         records.push(StateRecord { key: Bytes::from_static(POSITION), value: Some(value.into()) });
@@ -112,9 +169,10 @@ impl States {
 
 fn decode(plan: &Plan, value: &mut &[u8]) -> Result<EntityState, SnapshotError> {
     let Some(rolling) = &plan.rolling else { return Ok(EntityState::default()) };
+    let seen = u64_le(value)?;
     let windows = rolling.columns.iter().map(|_| Window::decode(value, rolling.window));
     let windows = windows.collect::<Result<_, _>>().map_err(|_| SnapshotError::Damaged)?;
-    Ok(EntityState { windows, changed: false })
+    Ok(EntityState { windows, seen, changed: false })
 }
 
 fn header(layout: u64) -> Vec<u8> {

@@ -95,6 +95,9 @@ fn scores_of(prepared: &Prepared) -> Scores {
 }
 
 fn run(pipeline: &mut PartitionPipeline, records: &[Record]) -> Vec<NewRecord> {
+    if records.is_empty() {
+        return Vec::new();
+    }
     let prepared = pipeline.prepare(batch(records));
     let scores = scores_of(&prepared);
     let outcome = pipeline.judge(prepared, &scores, Timestamp::UNIX_EPOCH);
@@ -311,12 +314,65 @@ fn events() -> impl Strategy<Value = Vec<Record>> {
     })
 }
 
+/// Of three devices none is forgotten, or always one.
+fn forgetful(max_entities: usize) -> Setup {
+    setup_with(&CONFIG.replace("window: 20,", &format!("window: 20, max_entities: {max_entities},")), None)
+}
+
+/// What a compacted topic keeps.
+fn compact(state: &mut HashMap<Bytes, StateRecord>, records: Vec<StateRecord>) {
+    for record in records {
+        if record.value.is_some() {
+            state.insert(record.key.clone(), record);
+        } else {
+            state.remove(&record.key);
+        }
+    }
+}
+
+#[test]
+fn of_too_many_entities_those_least_recently_seen_are_forgotten() {
+    let setup = forgetful(16);
+    let (mut pipeline, mut state) = (setup.pipeline(&[]).0, HashMap::new());
+    let devices: Vec<String> = (0..16).map(|i| format!("d{i:02}")).collect();
+    let mut records: Vec<Record> = (0..).zip(&devices).map(|(offset, device)| record(offset, device, 1.0)).collect();
+    // The first is seen again; then two of sixteen make room, once a new one comes.
+    records.extend([record(16, "d00", 1.0), record(17, "new", 1.0), record(18, "newer", 1.0)]);
+    run(&mut pipeline, &records[..17]);
+    compact(&mut state, pipeline.snapshot());
+    assert_eq!((pipeline.entities(), pipeline.forgotten(), state.len()), (16, 0, 17));
+    run(&mut pipeline, &records[17..]);
+    compact(&mut state, pipeline.snapshot());
+    assert_eq!((pipeline.entities(), pipeline.forgotten()), (16, 2));
+    let keys: Vec<&[u8]> = state.keys().map(|key| &key[..]).collect();
+    assert_eq!(keys.len(), 17);
+    for (entity, is_there) in [("d00", true), ("d01", false), ("d02", false), ("d03", true), ("newer", true)] {
+        assert_eq!(keys.contains(&format!("entity/{entity}").as_bytes()), is_there, "{entity}");
+    }
+}
+
+#[test]
+fn a_snapshot_takes_no_more_than_it_says() {
+    let setup = setup(None);
+    let (mut pipeline, _) = setup.pipeline(&[]);
+    for (device, count) in [("a", 1), ("b", 30), ("c", 12)] {
+        run(&mut pipeline, &calm(device, count));
+    }
+    let said = pipeline.snapshot_bytes();
+    let bytes = |record: &StateRecord| record.key.len() + record.value.as_ref().map_or(0, Bytes::len);
+    let taken: usize = pipeline.snapshot().iter().map(bytes).sum();
+    assert!(taken <= said && said < 4 * taken, "{taken} bytes, not {said}");
+    assert!(pipeline.snapshot_bytes() < said / 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn verdicts_do_not_depend_on_batch_borders(records in events(), cuts in prop::collection::vec(0..200_usize, 0..8)) {
-        let setup = setup(None);
+    fn verdicts_do_not_depend_on_batch_borders(
+        records in events(), max_entities in 2..4_usize, cuts in prop::collection::vec(0..200_usize, 0..8),
+    ) {
+        let setup = forgetful(max_entities);
         let whole = run(&mut setup.pipeline(&[]).0, &records);
         let (mut pipeline, _) = setup.pipeline(&[]);
         let mut borders: Vec<usize> = cuts.into_iter().map(|cut| cut.min(records.len())).collect();
@@ -361,19 +417,29 @@ proptest! {
 
     #[test]
     fn verdicts_do_not_depend_on_restarts(
-        records in events(), snapshot_at in 0..200_usize, crash_after in 0..200_usize,
+        records in events(),
+        max_entities in 2..4_usize,
+        snapshots_at in prop::collection::vec(0..200_usize, 1..4),
+        crash_after in 0..200_usize,
     ) {
-        let setup = setup(None);
+        let setup = forgetful(max_entities);
         let whole = run(&mut setup.pipeline(&[]).0, &records);
-        let saved = snapshot_at.min(records.len());
-        let crash = (saved + crash_after).min(records.len());
-        let (mut first, _) = setup.pipeline(&[]);
-        let mut outputs = run(&mut first, &records[..saved]);
-        let snapshot = first.snapshot();
-        outputs.extend(run(&mut first, &records[saved..crash]));
-        let (mut second, from) = setup.pipeline(&snapshot);
-        prop_assert_eq!(from, saved as u64);
-        second.replay(&batch(&records[saved..crash]));
+        let mut saved: Vec<usize> = snapshots_at.into_iter().map(|at| at.min(records.len())).collect();
+        saved.sort_unstable();
+        let (mut first, mut outputs, mut state, mut done) = (setup.pipeline(&[]).0, Vec::new(), HashMap::new(), 0);
+        for at in saved {
+            outputs.extend(run(&mut first, &records[done..at]));
+            compact(&mut state, first.snapshot());
+            // Besides the entities there is the position.
+            prop_assert!(state.len() <= max_entities + 1);
+            done = at;
+        }
+        let crash = (done + crash_after).min(records.len());
+        outputs.extend(run(&mut first, &records[done..crash]));
+        let state: Vec<StateRecord> = state.into_values().collect();
+        let (mut second, from) = setup.pipeline(&state);
+        prop_assert_eq!(from, done as u64);
+        second.replay(&batch(&records[done..crash]));
         outputs.extend(run(&mut second, &records[crash..]));
         prop_assert_eq!(whole, outputs);
     }

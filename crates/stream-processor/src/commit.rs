@@ -5,17 +5,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pulse_core::ports::{Clock, Commit, Committer, Restored, StateRecord};
 use pulse_pipeline::Outcome;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::anomaly_log::AnomalyLog;
 use crate::committing::{Committing, Settled};
 use crate::metrics::Metrics;
 use crate::progress::Progress;
+use crate::reader::at;
 use crate::restore::{Taken, Taking, Wanted};
 use crate::run::ProcessorError;
 use crate::trouble::Trouble;
@@ -76,6 +79,8 @@ pub(crate) struct CommitTask<C> {
     /// The topic of what is too large for any other.
     pub(crate) dead_letters: Arc<str>,
     pub(crate) turns: mpsc::UnboundedSender<Turn>,
+    /// A partition's commits begin this far from each other at the least.
+    pub(crate) interval: Duration,
     /// The partitions that are ours.
     pub(crate) held: HashMap<u32, Held>,
     /// A partition may be taken away and given back while it is being taken over.
@@ -89,12 +94,20 @@ pub(crate) struct Held {
     lag: u64,
     /// Whether it was taken over.
     taken: bool,
+    /// When the next commit may begin.
+    next_at: Instant,
     /// What is being committed.
     under_way: Vec<Done>,
     /// What is to be committed next.
     waiting: Vec<Done>,
     /// Tells when it is held no longer.
     _revoke: DropGuard,
+}
+
+impl Held {
+    fn is_ready(&self) -> bool {
+        self.under_way.is_empty() && !self.waiting.is_empty()
+    }
 }
 
 impl<C: Committer> CommitTask<C> {
@@ -106,9 +119,12 @@ impl<C: Committer> CommitTask<C> {
         let mut messages = Vec::with_capacity(MESSAGES);
         let mut is_open = true;
         loop {
-            for commits in self.ready() {
+            // Before the end nothing is waited for.
+            let now = if is_open { Some(Instant::now()) } else { None };
+            for commits in self.ready(now) {
                 committing.spawn(self.committing(&tell_settled).run(commits));
             }
+            let next_at = self.next_at();
             if !is_open && self.held.values().all(|held| held.under_way.is_empty()) {
                 return Ok(());
             }
@@ -128,6 +144,7 @@ impl<C: Committer> CommitTask<C> {
                         }
                     }
                 }
+                () = at(next_at) => {}
                 // Those that have ended are forgotten.
                 Some(_) = taking.join_next() => {}
                 Some(ended) = committing.join_next() => ended.map_err(ProcessorError::Panic)?,
@@ -157,11 +174,17 @@ impl<C: Committer> CommitTask<C> {
         self.held.values().flat_map(|held| &held.waiting).map(|done| done.outcome.counts.read).sum()
     }
 
-    /// What is ready to be committed; one call for each.
-    fn ready(&mut self) -> Vec<Vec<(Assignment, Commit)>> {
+    /// When the next commit begins, as far as is known.
+    fn next_at(&self) -> Option<Instant> {
+        self.held.values().filter(|held| held.is_ready()).map(|held| held.next_at).min()
+    }
+
+    /// What is ready to be committed at `now`, or at all; one call for each.
+    fn ready(&mut self, now: Option<Instant>) -> Vec<Vec<(Assignment, Commit)>> {
         let mut ready = Vec::new();
         for (&partition, held) in &mut self.held {
-            if held.under_way.is_empty() && !held.waiting.is_empty() {
+            if held.is_ready() && now.is_none_or(|now| held.next_at <= now) {
+                held.next_at = Instant::now() + self.interval;
                 std::mem::swap(&mut held.under_way, &mut held.waiting);
                 ready.push((Assignment { partition, number: held.number }, merge(partition, &mut held.under_way)));
             }
@@ -228,7 +251,8 @@ impl<C: Committer> CommitTask<C> {
             let revoked = CancellationToken::new();
             let (number, revoke) = (assignment.number, revoked.clone().drop_guard());
             let (under_way, waiting) = (Vec::new(), Vec::new());
-            let held = Held { number, lag: 0, taken: false, under_way, waiting, _revoke: revoke };
+            let (next_at, _revoke) = (Instant::now(), revoke);
+            let held = Held { number, lag: 0, taken: false, next_at, under_way, waiting, _revoke };
             self.held.insert(assignment.partition, held);
             Wanted { assignment, revoked }
         };

@@ -79,7 +79,9 @@ fn options(settings: &ProcessorSettings) -> Options {
     Options {
         workers: settings.workers.unwrap_or(defaults.workers),
         batch_records: settings.batch_records,
+        commit_interval: settings.commit_interval,
         snapshot_every: settings.snapshot_every,
+        snapshot_at_latest: defaults.snapshot_at_latest.max(settings.snapshot_every),
         logged_per_second: LOGGED_PER_SECOND,
         ..defaults
     }

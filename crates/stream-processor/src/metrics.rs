@@ -19,6 +19,7 @@ pub struct Metrics {
     pub(crate) lag: IntGauge,
     pub(crate) partitions: IntGauge,
     pub(crate) entities: IntGauge,
+    pub(crate) forgotten: IntCounter,
     pub(crate) replayed: IntCounter,
     pub(crate) retries: IntCounterVec,
     pub(crate) commits: IntCounter,
@@ -88,6 +89,10 @@ impl Metrics {
             lag: gauge("pulse_processor_lag_records", "Records of the assigned partitions that wait to be read.")?,
             partitions: gauge("pulse_processor_partitions", "Partitions assigned.")?,
             entities: gauge("pulse_processor_entities", "Entities with detector state.")?,
+            forgotten: counter(
+                "pulse_processor_entities_forgotten_total",
+                "Entities whose detector state was given up, because there were more than may be remembered.",
+            )?,
             latency,
             stage,
             use_case: UseCaseMetrics::new(registry, use_case, plan)?,

@@ -295,7 +295,8 @@ async fn poll<S: EventSource>(
     }
 }
 
-async fn at(instant: Option<Instant>) {
+/// Waits until `instant`, or for ever.
+pub(crate) async fn at(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,

@@ -63,10 +63,14 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// Records of a batch at the most.
     pub batch_records: usize,
+    /// A partition's commits begin this far from each other at the least: rarer ones cost the log less, and verdicts wait longer.
+    pub commit_interval: Duration,
     /// State is never older than this in a snapshot, while events come …
     pub snapshot_every: Duration,
-    /// … nor than this many records of a partition.
+    /// … nor than this many records of a partition, unless the events since would be cheaper to read again. …
     pub snapshot_records: u64,
+    /// … But never older than this.
+    pub snapshot_at_latest: Duration,
     /// When told to stop, read on until the log is read to its end, but no longer than this.
     pub drain: Duration,
     /// When told to stop while others of the group are there, work on until they have taken over, but no longer than this.
@@ -83,8 +87,10 @@ impl Default for Options {
         Self {
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             batch_records: 2048,
+            commit_interval: Duration::ZERO,
             snapshot_every: Duration::from_secs(10),
             snapshot_records: 50_000,
+            snapshot_at_latest: Duration::from_secs(600),
             drain: Duration::ZERO,
             hand_over: Duration::from_secs(5),
             logged_per_second: 0,
@@ -144,6 +150,7 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
             trouble: trouble.clone(),
             dead_letters: Arc::clone(plan.dead_letters()),
             turns: tell_turn,
+            interval: options.commit_interval,
             held: HashMap::new(),
             one_taking_at_a_time: Arc::default(),
             anomaly_log: AnomalyLog::new(options.logged_per_second),
@@ -192,7 +199,11 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
         done: &mpsc::Sender<ToCommitter>,
         trouble: &Trouble,
     ) -> Vec<mpsc::Sender<ToWorker>> {
-        let snapshots = SnapshotPolicy { every: self.options.snapshot_every, records: self.options.snapshot_records };
+        let snapshots = SnapshotPolicy {
+            every: self.options.snapshot_every,
+            records: self.options.snapshot_records,
+            at_latest: self.options.snapshot_at_latest,
+        };
         let spawn = |_| {
             let (sender, inbox) = mpsc::channel(WORKER_QUEUE);
             let worker = Worker {

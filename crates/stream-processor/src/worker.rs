@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pulse_core::RecordBatch;
+use bytes::Bytes;
 use pulse_core::ports::{Clock, Scorer, Scores, StateRecord};
+use pulse_core::{Record, RecordBatch};
 use pulse_pipeline::{Outcome, PartitionPipeline, Prepared};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -33,18 +34,27 @@ pub(crate) struct Owned {
     pipeline: Box<PartitionPipeline>,
     judge_from: u64,
     snapshot_at: Instant,
-    /// Records judged since the last snapshot.
+    /// Records seen since the last snapshot, and their bytes.
     unsaved: u64,
+    unsaved_bytes: usize,
     /// Its entities, as the gauge knows them.
     entities: i64,
+    /// Entities forgotten, as the counter knows them.
+    forgotten: u64,
 }
 
-/// When a partition's state is snapshotted: whichever comes first.
+/// When a partition's state is snapshotted: after some time or records, whichever comes first, but not before the events since
+/// the last snapshot have more bytes than the next one. Until then it is cheaper to read them again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SnapshotPolicy {
     pub(crate) every: Duration,
     pub(crate) records: u64,
+    /// After this time in any case.
+    pub(crate) at_latest: Duration,
 }
+
+/// A snapshot of so many bytes costs nothing worth mentioning.
+const SMALL: usize = 1 << 20;
 
 /// A worker's partitions and what it works with.
 pub(crate) struct Worker<S> {
@@ -75,10 +85,11 @@ impl<S: Scorer> Worker<S> {
             }
             if saved_at.elapsed() >= self.snapshots.every {
                 saved_at = Instant::now();
-                self.save(self.snapshots.every);
+                let snapshots = self.snapshots;
+                self.save(|owned| owned.is_due(&snapshots));
             }
         }
-        self.save(Duration::ZERO);
+        self.save(Owned::is_cheap);
         Ok(())
     }
 
@@ -87,7 +98,16 @@ impl<S: Scorer> Worker<S> {
         match message {
             ToWorker::Assign { assignment, pipeline, judge_from, begins } => {
                 let snapshot_at = Instant::now();
-                let mut owned = Owned { assignment, pipeline, judge_from, snapshot_at, unsaved: 0, entities: 0 };
+                let mut owned = Owned {
+                    assignment,
+                    pipeline,
+                    judge_from,
+                    snapshot_at,
+                    unsaved: 0,
+                    unsaved_bytes: 0,
+                    entities: 0,
+                    forgotten: 0,
+                };
                 owned.count_entities(&self.metrics);
                 // That it knows nothing from before must be known after a restart, too.
                 let beginning = begins.then(|| owned.unjudged(judge_from));
@@ -122,6 +142,7 @@ impl<S: Scorer> Worker<S> {
         }
         let Some(batch) = rest else { return Ok(true) };
         let Some(owned) = self.owned.get_mut(&partition) else { return Ok(true) };
+        owned.count_unsaved(&batch.records);
         let mut first = batch.records.first().map(|record| record.offset);
         let timer = self.metrics.time(Stage::Prepare);
         let prepared = owned.pipeline.prepare(batch);
@@ -138,7 +159,7 @@ impl<S: Scorer> Worker<S> {
         let switch = first.and_then(|first| owned.pipeline.note_versions(first, &scores));
         let outcome = owned.pipeline.judge(prepared, &scores, self.clock.now());
         timer.observe_duration();
-        let mut state = self.snapshot_if_due(partition, outcome.counts.read);
+        let mut state = if owned.is_due(&self.snapshots) { owned.snapshot() } else { Vec::new() };
         state.extend(switch);
         Ok(self.send(ToCommitter::Done(Box::new(Done { assignment, next_offset, lag, outcome, state }))))
     }
@@ -147,7 +168,7 @@ impl<S: Scorer> Worker<S> {
     fn replayed(&mut self, partition: u32, lag: u64) -> bool {
         let snapshots = self.snapshots;
         let Some(owned) = self.owned.get_mut(&partition) else { return true };
-        let is_due = owned.unsaved >= snapshots.records || owned.snapshot_at.elapsed() >= snapshots.every;
+        let is_due = owned.is_due(&snapshots);
         // What the state knows must not be judged again, which is so up to the committed offset.
         let judge_from = owned.judge_from;
         let saved = (is_due && owned.pipeline.position() <= judge_from).then(|| owned.unjudged(judge_from));
@@ -183,18 +204,11 @@ impl<S: Scorer> Worker<S> {
         })
     }
 
-    fn snapshot_if_due(&mut self, partition: u32, read: u64) -> Vec<StateRecord> {
-        let Some(owned) = self.owned.get_mut(&partition) else { return Vec::new() };
-        owned.unsaved += read;
-        let due = owned.unsaved >= self.snapshots.records || owned.snapshot_at.elapsed() >= self.snapshots.every;
-        if due { owned.snapshot() } else { Vec::new() }
-    }
-
-    /// Saves the state of the partitions whose last snapshot is at least this old and no longer the truth.
-    fn save(&mut self, age: Duration) {
-        let due = |owned: &Owned| owned.unsaved > 0 && owned.snapshot_at.elapsed() >= age;
-        for owned in self.owned.values_mut().filter(|owned| due(owned)) {
-            if self.done.blocking_send(owned.save()).is_err() {
+    /// Saves the state of the partitions whose last snapshot is no longer the truth, and that are `due`.
+    fn save(&mut self, due: impl Fn(&Owned) -> bool) {
+        for owned in self.owned.values_mut().filter(|owned| owned.unsaved > 0 && due(owned)) {
+            let position = owned.standing();
+            if self.done.blocking_send(owned.unjudged(position)).is_err() {
                 return;
             }
         }
@@ -202,9 +216,33 @@ impl<S: Scorer> Worker<S> {
 }
 
 impl Owned {
-    /// The state and the position as they are.
+    fn is_due(&self, policy: &SnapshotPolicy) -> bool {
+        let age = self.snapshot_at.elapsed();
+        let is_time = self.unsaved >= policy.records || age >= policy.every;
+        age >= policy.at_latest || is_time && self.unsaved_bytes >= self.pipeline.snapshot_bytes()
+    }
+
+    /// Whether a snapshot costs no more than to read the events since the last one again.
+    fn is_cheap(&self) -> bool {
+        self.pipeline.snapshot_bytes() <= self.unsaved_bytes.max(SMALL)
+    }
+
+    fn count_unsaved(&mut self, records: &[Record]) {
+        self.unsaved += records.len() as u64;
+        let bytes = |record: &Record| record.payload.len() + record.key.as_ref().map_or(0, Bytes::len);
+        self.unsaved_bytes += records.iter().map(bytes).sum::<usize>();
+    }
+
+    /// The first offset that is still to be judged.
+    fn standing(&self) -> u64 {
+        self.pipeline.position().max(self.judge_from)
+    }
+
+    /// The position as it is, and the state where that is cheap.
     fn save(&mut self) -> ToCommitter {
-        self.unjudged(self.pipeline.position().max(self.judge_from))
+        let (assignment, next_offset) = (self.assignment, self.standing());
+        let state = if self.is_cheap() { self.snapshot() } else { Vec::new() };
+        ToCommitter::Done(Box::new(Done { assignment, next_offset, lag: None, outcome: Outcome::default(), state }))
     }
 
     /// The state alone, without any verdict, in a partition that stands at `next_offset`.
@@ -214,7 +252,7 @@ impl Owned {
     }
 
     fn snapshot(&mut self) -> Vec<StateRecord> {
-        self.unsaved = 0;
+        (self.unsaved, self.unsaved_bytes) = (0, 0);
         self.snapshot_at = Instant::now();
         self.pipeline.snapshot()
     }
@@ -223,6 +261,17 @@ impl Owned {
         let entities = i64::try_from(self.pipeline.entities()).unwrap_or(i64::MAX);
         metrics.entities.add(entities - self.entities);
         self.entities = entities;
+        let forgotten = self.pipeline.forgotten();
+        if forgotten > self.forgotten {
+            let (partition, entities) = (self.assignment.partition, forgotten - self.forgotten);
+            tracing::warn!(
+                partition,
+                entities,
+                "more entities than detectors.rolling_zscore.max_entities: those least recently seen were forgotten"
+            );
+            metrics.forgotten.inc_by(entities);
+        }
+        self.forgotten = forgotten;
     }
 
     /// Replays the part of the batch that was judged before this run; gives back the rest, if there is one.
@@ -233,7 +282,7 @@ impl Owned {
         }
         let rest = batch.records.split_off(known);
         metrics.replayed.inc_by(known as u64);
-        self.unsaved += known as u64;
+        self.count_unsaved(&batch.records);
         let (next_offset, high_watermark) = (batch.next_offset, batch.high_watermark);
         batch.next_offset = next_offset.min(self.judge_from);
         self.pipeline.replay(&batch);

@@ -92,6 +92,8 @@ pub struct RollingSettings {
     pub min_values: u32,
     /// Deviations at which it fires.
     pub threshold: f64,
+    /// Entities that are remembered of each partition at the most: of more, those least recently seen are forgotten.
+    pub max_entities: u32,
     /// Whether it decides.
     pub decides: bool,
 }
@@ -360,6 +362,7 @@ fn rolling(raw: RawRolling, faults: &mut Faults) -> RollingSettings {
         window,
         min_values: faults.in_range(&format!("{PATH}.min_values"), raw.min_values, 30.min(window), 2..=window),
         threshold: faults.in_range(&format!("{PATH}.threshold"), raw.threshold, 3.0, f64::MIN_POSITIVE..=1e9),
+        max_entities: faults.in_range(&format!("{PATH}.max_entities"), raw.max_entities, 100_000, 1..=100_000_000),
         decides: raw.decides.unwrap_or(true),
     }
 }

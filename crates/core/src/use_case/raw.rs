@@ -160,6 +160,9 @@ pub struct RawRolling {
     /// Deviations from the mean at which it fires.
     #[serde(default)]
     pub threshold: Option<f64>,
+    /// Entities that are remembered of each partition at the most.
+    #[serde(default)]
+    pub max_entities: Option<u32>,
     /// Whether it decides, or only explains what another one found.
     #[serde(default)]
     pub decides: Option<bool>,

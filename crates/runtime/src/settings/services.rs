@@ -95,6 +95,8 @@ pub struct ProcessorSettings {
     pub workers: Option<NonZeroUsize>,
     /// Events of a batch at the most.
     pub batch_records: usize,
+    /// A partition's commits begin this far from each other at the least.
+    pub commit_interval: Duration,
     /// State is saved this often.
     pub snapshot_every: Duration,
 }
@@ -104,6 +106,7 @@ impl ProcessorSettings {
         Self {
             workers: NonZeroUsize::new(size(reader.in_range("processor.workers", 0..=1024))),
             batch_records: size(reader.in_range("processor.batch_records", 1..=100_000)),
+            commit_interval: Duration::from_millis(reader.in_range("processor.commit_interval_ms", 0..=10_000)),
             snapshot_every: Duration::from_secs(reader.in_range("processor.snapshot_seconds", 1..=3600)),
         }
     }
