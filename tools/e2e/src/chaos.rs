@@ -102,7 +102,7 @@ async fn run(
 /// Whether all is as it has to be, also with the services themselves.
 async fn judge(world: &mut World, verdict: Verdict) -> anyhow::Result<String> {
     let stopped = world.fleet.stop().await;
-    let Verdict { events, anomalies, dead_letters, mut differences } = verdict;
+    let Verdict { events, anomalies, dead_letters, switches, mut differences } = verdict;
     differences.extend(world.fleet.faults().iter().cloned());
     differences.extend(stopped.err().map(|error| format!("{error:#}")));
     if !differences.is_empty() {
@@ -110,6 +110,7 @@ async fn judge(world: &mut World, verdict: Verdict) -> anyhow::Result<String> {
     }
     ensure!(anomalies > 0 && dead_letters > 0, "a run without anomalies and dead letters shows nothing");
     Ok(format!(
-        "{events} events, {anomalies} anomalies, {dead_letters} dead letters: each is there, once, as it has to be"
+        "{events} events, {anomalies} anomalies, {dead_letters} dead letters, {switches} switches of versions: each is there, \
+         once, as it has to be"
     ))
 }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
 use jiff::Timestamp;
-use pulse_core::ports::{Restored, Scores};
+use pulse_core::ports::{Restored, Scores, StateRecord};
 use pulse_core::use_case::RollingSettings;
-use pulse_core::{Matrix, Record, RecordBatch};
+use pulse_core::{Matrix, NewRecord, Record, RecordBatch};
 use pulse_features::{Featurizer, Need, UseCaseDir};
-use pulse_pipeline::{PartitionPipeline, Plan};
+use pulse_pipeline::{PartitionPipeline, Plan, Versions};
 use pulse_scoring::Model;
 use serde_json::Value;
 
@@ -31,35 +32,131 @@ fn model(dir: &UseCaseDir) -> anyhow::Result<Option<Arc<Model>>> {
     Ok(Some(pulse_ml_service::train_from_sample(dir, &slot)?))
 }
 
+/// By which versions each partition was judged, from which offset on, in rising order.
+pub(crate) type Told = BTreeMap<u32, Vec<Versions>>;
+
+/// A version of a use case.
+struct Version {
+    dir: UseCaseDir,
+    featurizer: Featurizer,
+    plan: Arc<Plan>,
+    model: Option<Arc<Model>>,
+}
+
+impl Version {
+    fn new(dir: &UseCaseDir) -> anyhow::Result<Self> {
+        let (model, featurizer) = (model(dir)?, Featurizer::new(dir)?);
+        let plan = Arc::new(Plan::new(dir, &featurizer, model.as_ref().map(|model| model.columns()))?);
+        Ok(Self { dir: dir.clone(), featurizer, plan, model })
+    }
+
+    fn pipeline(&self, restored: &Restored) -> anyhow::Result<PartitionPipeline> {
+        let found = PartitionPipeline::restore(Arc::clone(&self.plan), self.featurizer.clone(), restored);
+        ensure!(found.rebuilt.is_none(), "the state does not go on: {:?}", found.rebuilt);
+        Ok(found.pipeline)
+    }
+}
+
+/// A partition that is judged.
+struct Partition {
+    pipeline: PartitionPipeline,
+    /// Index of the version of the configuration.
+    config: usize,
+    /// What its snapshots left.
+    state: BTreeMap<Bytes, StateRecord>,
+}
+
+impl Partition {
+    /// Goes on with another configuration, as who is started with it does.
+    fn switch(&mut self, config: usize, version: &Version) -> anyhow::Result<()> {
+        if self.config == config {
+            return Ok(());
+        }
+        let position = self.pipeline.position();
+        for record in self.pipeline.snapshot() {
+            self.state.insert(record.key.clone(), record);
+        }
+        let state = self.state.values().filter(|record| record.value.is_some()).cloned().collect();
+        self.pipeline = version.pipeline(&Restored { committed: Some(position), start: 0, state })?;
+        self.config = config;
+        Ok(())
+    }
+}
+
 /// What the pipeline makes of `log`, in this process, partition by partition.
 ///
 /// # Errors
 /// When the use case cannot be used.
 pub fn verdicts(dir: &UseCaseDir, log: &[RecordBatch]) -> anyhow::Result<Expected> {
-    let model = model(dir)?;
-    let featurizer = Featurizer::new(dir)?;
-    let plan = Arc::new(Plan::new(dir, &featurizer, model.as_ref().map(|model| model.columns()))?);
-    let mut pipelines: HashMap<u32, PartitionPipeline> = HashMap::new();
+    verdicts_as_told(std::slice::from_ref(dir), log, &Told::new())
+}
+
+/// As [`verdicts`], but each event is judged by the versions that `told` says, which are among those of `dirs`: each of them has
+/// a configuration, and a model. What nothing is told of is judged by the first.
+///
+/// # Errors
+/// When a use case cannot be used, or a version is unknown.
+pub(crate) fn verdicts_as_told(dirs: &[UseCaseDir], log: &[RecordBatch], told: &Told) -> anyhow::Result<Expected> {
+    let versions: Vec<Version> = dirs.iter().map(Version::new).collect::<anyhow::Result<_>>()?;
+    let find = |versions: &[Version], told: &Versions| -> anyhow::Result<(usize, usize)> {
+        let config = versions.iter().position(|version| version.dir.config_version == told.config_version);
+        let is_model = |version: &Version| version.model.as_ref().is_some_and(|m| **m.version() == *told.model_version);
+        let model = if told.model_version.is_empty() { Some(0) } else { versions.iter().position(is_model) };
+        config.zip(model).with_context(|| format!("there are no such versions: {told:?}"))
+    };
+    let mut partitions: HashMap<u32, Partition> = HashMap::new();
     let mut expected = Expected::default();
     for batch in log {
-        let fresh = || PartitionPipeline::restore(Arc::clone(&plan), featurizer.clone(), &Restored::default()).pipeline;
-        let pipeline = pipelines.entry(batch.partition).or_insert_with(fresh);
-        let prepared = pipeline.prepare(batch.clone());
-        let scores = model.as_ref().map_or_else(Scores::default, |model| model.score(prepared.rows()));
-        for output in pipeline.judge(prepared, &scores, Timestamp::UNIX_EPOCH).outputs {
-            if output.topic.ends_with(".dlq") {
-                let header = |name| output.headers.get_str(name).context("a dead letter without its headers");
-                let reasons = serde_json::from_str(header("pulse-reasons")?)?;
-                expected.dead_letters.insert(header("pulse-origin")?.to_owned(), reasons);
-            } else {
-                let mut anomaly: Value = serde_json::from_slice(&output.payload)?;
-                anomaly.as_object_mut().and_then(|fields| fields.remove("detected_at")).context("no detected_at")?;
-                expected.anomalies.push(anomaly);
-            }
+        if !partitions.contains_key(&batch.partition) {
+            let pipeline = versions[0].pipeline(&Restored::default())?;
+            partitions.insert(batch.partition, Partition { pipeline, config: 0, state: BTreeMap::new() });
+        }
+        let partition = partitions.get_mut(&batch.partition).context("it was just made")?;
+        let told = told.get(&batch.partition).map_or(&[][..], Vec::as_slice);
+        for part in cut(batch, told) {
+            let first = part.records.first().map_or(part.next_offset, |record| record.offset);
+            let by = told.iter().rfind(|versions| versions.offset <= first);
+            let (config, model) = by.map_or(Ok((0, 0)), |by| find(&versions, by))?;
+            partition.switch(config, &versions[config])?;
+            let prepared = partition.pipeline.prepare(part);
+            let model = versions[model].model.as_ref();
+            let scores = model.map_or_else(Scores::default, |model| model.score(prepared.rows()));
+            expected.add(partition.pipeline.judge(prepared, &scores, Timestamp::UNIX_EPOCH).outputs)?;
         }
     }
     expected.anomalies.sort_by(|a, b| a["id"].as_str().cmp(&b["id"].as_str()));
     Ok(expected)
+}
+
+/// Cuts `batch` where versions change.
+fn cut(batch: &RecordBatch, told: &[Versions]) -> Vec<RecordBatch> {
+    let mut borders: Vec<usize> =
+        told.iter().map(|versions| batch.records.partition_point(|record| record.offset < versions.offset)).collect();
+    borders.extend([0, batch.records.len()]);
+    borders.sort_unstable();
+    borders.dedup();
+    let parts = borders.array_windows().map(|&[from, to]| {
+        let next_offset = batch.records.get(to).map_or(batch.next_offset, |record| record.offset);
+        RecordBatch { records: batch.records[from..to].to_vec(), next_offset, ..batch.clone() }
+    });
+    parts.collect()
+}
+
+impl Expected {
+    fn add(&mut self, outputs: Vec<NewRecord>) -> anyhow::Result<()> {
+        for output in outputs {
+            if output.topic.ends_with(".dlq") {
+                let header = |name| output.headers.get_str(name).context("a dead letter without its headers");
+                let reasons = serde_json::from_str(header("pulse-reasons")?)?;
+                self.dead_letters.insert(header("pulse-origin")?.to_owned(), reasons);
+            } else {
+                let mut anomaly: Value = serde_json::from_slice(&output.payload)?;
+                anomaly.as_object_mut().and_then(|fields| fields.remove("detected_at")).context("no detected_at")?;
+                self.anomalies.push(anomaly);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The partitions and offsets of the anomalies of `log`, said as plainly as can be: event by event, a list of values for

@@ -1,6 +1,6 @@
 //! The services of a run: started, killed, frozen, and what they leave behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -26,6 +26,10 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub(super) struct Fleet {
     environment: Vec<(String, String)>,
+    /// The folders of use cases by which services are started: two versions.
+    versions: [String; 2],
+    /// Those that are started by the second.
+    switched: BTreeSet<Role>,
     /// Of the ML services, which keep them.
     ports: Vec<u16>,
     members: BTreeMap<(Role, usize), Member>,
@@ -37,10 +41,11 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) fn new(environment: Vec<(String, String)>) -> anyhow::Result<Self> {
+    pub(super) fn new(environment: Vec<(String, String)>, versions: [String; 2]) -> anyhow::Result<Self> {
         let ports = (0..Role::MlService.count().1).map(|_| free_port()).collect::<anyhow::Result<_>>()?;
         let (members, leaving, logs, faults) = (BTreeMap::new(), Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { environment, ports, members, leaving, starts: 0, logs, faults })
+        let switched = BTreeSet::new();
+        Ok(Self { environment, versions, switched, ports, members, leaving, starts: 0, logs, faults })
     }
 
     /// Where the ML services listen.
@@ -48,10 +53,18 @@ impl Fleet {
         &self.ports
     }
 
+    /// Starts services in `role` by the other version from now on.
+    pub(super) fn switch(&mut self, role: Role) {
+        if !self.switched.remove(&role) {
+            self.switched.insert(role);
+        }
+    }
+
     /// Starts something that has no slot.
     pub(super) fn process(&self, binary: &str, more: &[(&str, &str)]) -> anyhow::Result<Process> {
         let of_all = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let environment: Vec<_> = of_all.chain(more.iter().copied()).collect();
+        let version = ("PULSE__USECASES", self.versions[0].as_str());
+        let environment: Vec<_> = of_all.chain([version]).chain(more.iter().copied()).collect();
         Process::start(binary, &environment)
     }
 
@@ -59,6 +72,7 @@ impl Fleet {
         let place = (role, slot);
         match action {
             Action::Start => return self.start(role, slot).await,
+            Action::Switch => self.switch(role),
             Action::Freeze => self.member(place)?.process.signal("STOP")?,
             Action::Thaw => self.member(place)?.process.signal("CONT")?,
             Action::Kill => {
@@ -83,8 +97,10 @@ impl Fleet {
             self.part(member).await?;
         }
         let port = self.ports.get(slot).filter(|_| role == Role::MlService).map(u16::to_string);
-        let more = port.as_deref().map(|port| ("PULSE__ML_SERVICE__PORT", port));
-        let process = self.process(role.binary(), more.as_slice())?;
+        let version = &self.versions[usize::from(self.switched.contains(&role))];
+        let mut more = vec![("PULSE__USECASES", version.as_str())];
+        more.extend(port.as_deref().map(|port| ("PULSE__ML_SERVICE__PORT", port)));
+        let process = self.process(role.binary(), &more)?;
         self.starts += 1;
         let name = format!("{:03}-{}-{slot}", self.starts, role.binary());
         self.members.insert(place, Member { name, process });

@@ -54,6 +54,8 @@ pub(super) enum Target {
     Service(Role, usize),
     Broker(usize),
     Network(Network),
+    /// What a service runs by: for ML services another model, for processors another configuration.
+    Version(Role),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub(super) enum Action {
     /// SIGCONT.
     Thaw,
     Start,
+    /// From now on services start with the other version.
+    Switch,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +88,8 @@ const DEAD: Range<u64> = 50..8000;
 const FROZEN: Range<u64> = 1000..15_000;
 /// A service is left alone for so long after it is back.
 const REST: Duration = Duration::from_secs(1);
+/// Milliseconds that a service is away to be started with another version.
+const SWITCH: Range<u64> = 50..800;
 /// A broker that is back needs time to catch up, before the next one goes.
 const CATCH_UP: Duration = Duration::from_secs(8);
 
@@ -127,12 +133,11 @@ impl Planner {
     /// Lets something happen, unless all to whom it could are busy.
     fn decide(&mut self) {
         match self.random.random_range(0..100) {
-            0..45 => self.harm_a_service(),
-            45..60 => self.harm_a_broker(),
-            60..80 => self.cut_a_network(),
-            // The place for a switch of the model: one more arm, and one more action for ML services, once they keep versions
-            // of models.
-            _ => self.scale(),
+            0..40 => self.harm_a_service(),
+            40..55 => self.harm_a_broker(),
+            55..72 => self.cut_a_network(),
+            72..88 => self.scale(),
+            _ => self.switch(),
         }
     }
 
@@ -196,6 +201,27 @@ impl Planner {
         self.idle_from.insert(target, self.now + REST);
     }
 
+    /// Rolls another version of a service out. What is dead or frozen meanwhile has the one before when it is back, or gets the
+    /// new one at its next start.
+    fn switch(&mut self) {
+        let Some(&role) = [Role::Processor, Role::MlService].choose(&mut self.random) else { return };
+        let target = Target::Version(role);
+        if !self.is_idle(target) {
+            return;
+        }
+        self.steps.push(Step { at: self.now, action: Action::Switch, target });
+        let (begun, running) = (self.now, self.running.clone());
+        for (role, slot) in running.into_iter().filter(|(running, _)| *running == role) {
+            let target = Target::Service(role, slot);
+            if self.is_idle(target) && self.now < self.length {
+                self.now = self.away(Action::Stop, target, SWITCH, Action::Start);
+                self.idle_from.insert(target, self.now + REST);
+            }
+        }
+        self.idle_from.insert(target, self.now + REST);
+        self.now = begun;
+    }
+
     /// Does something to `target` and takes it back later; says when.
     fn away(&mut self, action: Action, target: Target, time: Range<u64>, back: Action) -> Duration {
         let time = Duration::from_millis(self.random.random_range(time));
@@ -220,6 +246,7 @@ impl fmt::Display for Step {
             (Action::Freeze, _) => "SIGSTOP",
             (Action::Thaw, _) => "SIGCONT",
             (Action::Start, _) => "start",
+            (Action::Switch, _) => "switch",
         };
         write!(f, "{:8.3} s  {action:<7}  {}", self.at.as_secs_f64(), self.target)
     }
@@ -229,6 +256,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Service(role, slot) => write!(f, "{} {slot}", role.binary()),
+            Self::Version(role) => write!(f, "version of {}", role.binary()),
             Self::Broker(broker) => write!(f, "broker {broker}"),
             Self::Network(Network::Broker(broker)) => write!(f, "network to broker {broker}"),
             Self::Network(Network::Postgres) => f.write_str("network to Postgres"),

@@ -18,6 +18,23 @@ use super::fleet::Fleet;
 use super::plan::{Action, Network, Role, Step, Target};
 use crate::stack;
 
+/// Copies a use case from one folder into another, with another seed, from which another model comes.
+fn another_version(from: &Path, to: &Path, use_case: &str) -> anyhow::Result<UseCaseDir> {
+    let copy = to.join(use_case);
+    fs::create_dir_all(&copy)?;
+    for entry in fs::read_dir(from.join(use_case))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), copy.join(entry.file_name()))?;
+        }
+    }
+    let config = copy.join("config.yaml");
+    // What has no forest gets another comment, and so another version of its configuration.
+    let text = fs::read_to_string(&config)?.replace("\n    seed: 42\n", "\n    seed: 43\n");
+    fs::write(&config, format!("{text}# the second version\n"))?;
+    Ok(UseCaseDir::load(to, use_case)?)
+}
+
 /// Three brokers, a database, and services. All end with the value.
 #[derive(Debug)]
 pub(super) struct World {
@@ -25,6 +42,8 @@ pub(super) struct World {
     pub(super) fleet: Fleet,
     pub(super) database: TestDatabase,
     pub(super) dir: UseCaseDir,
+    /// Another version of it: other models come of it.
+    pub(super) other: UseCaseDir,
     cluster: Arc<KafkaCluster>,
     /// Brokers that are being started.
     starting: JoinSet<anyhow::Result<()>>,
@@ -56,24 +75,27 @@ impl World {
         postgres.lead_to(&[database.port]);
         let usecases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../usecases");
         let dir = UseCaseDir::load(&usecases, use_case)?;
-        let usecases = usecases.to_str().context("the folder of the use cases is no text")?.to_owned();
+        let second = folder.path().join("usecases");
+        let other = another_version(&usecases, &second, use_case)?;
+        let text = |folder: &Path| folder.to_str().map(str::to_owned).context("a folder of use cases is no text");
+        let versions = [text(&usecases)?, text(&second)?];
         let port = postgres.port().to_string();
         let of_database = stack::reach(&database, &port).map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut environment = vec![
             ("USE_CASE".to_owned(), use_case.to_owned()),
-            ("PULSE__USECASES".to_owned(), usecases),
             ("PULSE__KAFKA__BROKERS".to_owned(), cluster.brokers()),
             ("PULSE__SCORER__URL".to_owned(), format!("http://127.0.0.1:{}", ml_services.port())),
         ];
         environment.extend(of_database);
         environment.extend_from_slice(settings);
-        let fleet = Fleet::new(environment)?;
+        let fleet = Fleet::new(environment, versions)?;
         ml_services.lead_to(fleet.ports());
         let (cluster, starting) = (Arc::new(cluster), JoinSet::new());
         let mut world = Self {
             fleet,
             database,
             dir,
+            other,
             cluster,
             starting,
             brokers,
@@ -102,6 +124,10 @@ impl World {
     pub(super) async fn act(&mut self, step: &Step) -> anyhow::Result<()> {
         match step.target {
             Target::Service(role, slot) => self.fleet.act(role, slot, step.action).await,
+            Target::Version(role) => {
+                self.fleet.switch(role);
+                Ok(())
+            }
             Target::Broker(broker) => self.act_on_broker(broker, step.action).await,
             Target::Network(network) => {
                 let door = match network {

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use pulse_core::ports::EventProducer as _;
 use pulse_core::{Headers, NewRecord};
-use pulse_e2e::{Stack, all_records, until};
+use pulse_e2e::{Stack, all_records, get, until};
 use pulse_kafka::KafkaProducer;
+use pulse_testkit::anomaly_record;
 
 /// The `max.message.bytes` of the topics that the services make.
 const LIMIT: usize = 4 << 20;
@@ -46,5 +47,35 @@ async fn nonsense_too_large_to_be_set_aside_and_a_topic_made_anew() -> anyhow::R
     let said = writer.says("DELETE FROM writer_positions WHERE topic = 'anomalies'").await?;
     assert!(said.contains("ends at 2") && said.contains("up to 1000"), "{said}");
     assert_eq!(writer.end().await?.code(), Some(1));
+    Ok(())
+}
+
+/// What Postgres says when it has no room: the writer waits, says so, and goes on when there is some.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_database_is_waited_for() -> anyhow::Result<()> {
+    let stack = Stack::start().await?;
+    let mut writer = stack.service("anomaly-writer", "nyc_taxi", &[])?;
+    writer.ready().await?;
+    stack.database.psql(
+        "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$; \
+         CREATE TRIGGER fill BEFORE INSERT ON anomalies FOR EACH ROW EXECUTE FUNCTION fill()",
+    )?;
+    let records = (0..20).map(anomaly_record).collect::<Result<Vec<NewRecord>, _>>()?;
+    KafkaProducer::new(&stack.kafka_settings())?.append(records).await?;
+    let url = writer.url().await?;
+    until("a writer that says that the database is full", async || {
+        let ready = get(&format!("{url}/ready"))?;
+        Ok(ready.status == 503 && ready.body.contains("is full: make room"))
+    })
+    .await?;
+    assert_eq!(get(&format!("{url}/live"))?.status, 200, "to be restarted would not help");
+    assert!(writer.metric("pulse_writer_retries_total", "").await? >= 1.0);
+    assert_eq!(stack.count().await?, 0);
+    stack.database.psql("DROP TRIGGER fill ON anomalies")?;
+    writer.ready().await?;
+    until("all anomalies", async || Ok(stack.count().await? >= 20)).await?;
+    assert_eq!(stack.database.psql("SELECT count(DISTINCT id) FROM anomalies")?, "20");
+    writer.stop().await?;
     Ok(())
 }

@@ -21,6 +21,7 @@ fn follow(steps: &[Step]) -> BTreeSet<Target> {
                 assert!(was_away, "{step}: it is there");
                 away.remove(&step.target);
             }
+            Action::Switch => assert!(matches!(step.target, Target::Version(_))),
         }
         let brokers = away.iter().filter(|target| matches!(target, Target::Broker(_))).count();
         assert!(brokers <= 1, "{step}: {brokers} brokers are away");
@@ -78,6 +79,8 @@ fn everything_happens() {
         "start    stream-processor 3",
         "SIGTERM  anomaly-writer 0",
         "cut      network to Postgres",
+        "switch   version of ml-service",
+        "switch   version of stream-processor",
         "cut      network to broker 1",
     ] {
         assert!(happened.contains(what), "{what} is not in {happened:#?}");
