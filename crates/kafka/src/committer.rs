@@ -9,6 +9,7 @@ mod restore;
 mod transaction;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -39,6 +40,8 @@ pub enum StartAt {
 pub struct KafkaCommitter {
     shared: Arc<Shared>,
     holders: Mutex<HashMap<u32, Holder>>,
+    /// Those that are, or were, being taken over, and what keeps them from it.
+    coming: Mutex<HashMap<u32, Arc<AtomicBool>>>,
     /// Whether the state topic may get more partitions.
     may_grow: bool,
 }
@@ -75,7 +78,7 @@ impl KafkaCommitter {
             state_topic: Arc::from(state_topic),
             start,
         };
-        Ok(Self { shared: Arc::new(shared), holders: Mutex::default(), may_grow: false })
+        Ok(Self { shared: Arc::new(shared), holders: Mutex::default(), coming: Mutex::default(), may_grow: false })
     }
 
     /// Whether the state topic gets more partitions when the input has got more. Otherwise they cannot be taken over.
@@ -107,6 +110,9 @@ impl Committer for KafkaCommitter {
     async fn restore(&self, partitions: &[u32], mut each: impl FnMut(u32, Result<Restored, KafkaError>) + Send) {
         // Their producers would be fenced by the new ones.
         self.release(partitions);
+        let stops: HashMap<u32, Arc<AtomicBool>> =
+            partitions.iter().map(|&partition| (partition, Arc::default())).collect();
+        self.coming().extend(stops.iter().map(|(&partition, stop)| (partition, Arc::clone(stop))));
         let mut open: BTreeSet<u32> = partitions.iter().copied().collect();
         let taken = |partition, result: Result<_, KafkaError>| {
             open.remove(&partition);
@@ -116,7 +122,7 @@ impl Committer for KafkaCommitter {
             });
             each(partition, restored);
         };
-        if let Err(error) = restore::restore(&self.shared, partitions, self.may_grow, taken).await {
+        if let Err(error) = restore::restore(&self.shared, partitions, self.may_grow, stops, taken).await {
             // Whatever it was, it was in the way of all of them.
             open.into_iter().for_each(|partition| each(partition, Err(error.clone())));
         }
@@ -150,6 +156,9 @@ impl Committer for KafkaCommitter {
     }
 
     fn release(&self, partitions: &[u32]) {
+        for (_, stop) in self.coming().extract_if(|partition, _| partitions.contains(partition)) {
+            stop.store(true, Ordering::Relaxed);
+        }
         self.holders().retain(|partition, _| !partitions.contains(partition));
     }
 }
@@ -157,6 +166,10 @@ impl Committer for KafkaCommitter {
 impl KafkaCommitter {
     fn holders(&self) -> MutexGuard<'_, HashMap<u32, Holder>> {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn coming(&self) -> MutexGuard<'_, HashMap<u32, Arc<AtomicBool>>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn begin(&self, commit: &Commit) -> Result<partition::Answer, KafkaError> {

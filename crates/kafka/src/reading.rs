@@ -17,7 +17,8 @@ use crate::query;
 /// Without anything read for this long, the brokers are away.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Reads each of `from` of `topic` to its end, by assigning it to `consumer`, and hands each record to `take`.
+/// Reads each of `from` of `topic` to its end, by assigning it to `consumer`, and hands each record to `take`. The end lies between
+/// two transactions: nothing behind it is handed over, though more may come while others are still being read.
 ///
 /// # Errors
 /// When the brokers are away, or do not let us read.
@@ -39,7 +40,9 @@ pub(crate) fn to_the_end<C: ConsumerContext>(
     let result = loop {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
-                take(message.partition().unsigned_abs(), &message);
+                if open.contains(&message.partition()) {
+                    take(message.partition().unsigned_abs(), &message);
+                }
                 heard = Instant::now();
             }
             Some(Err(Native::PartitionEOF(partition))) => {

@@ -25,7 +25,7 @@ pub struct PartitionPipeline {
     featurizer: Featurizer,
     states: States,
     position: u64,
-    /// By which the last event was judged; none before the first.
+    /// By which the last event was judged.
     versions: Option<Versions>,
     /// Keys of a snapshot that could not be used: the next snapshot removes them, or they would be met at every start.
     stale: Vec<Bytes>,
@@ -79,11 +79,8 @@ impl PartitionPipeline {
         // By what events were judged stays true, unless it was in another log.
         let is_ours = restored.committed.is_some();
         let is_stale = |record: &&StateRecord| rebuilt.is_some() && !(is_ours && Versions::are_in(record));
-        let mut stale: Vec<Bytes> = restored.state.iter().filter(is_stale).map(|record| record.key.clone()).collect();
-        if is_ours {
-            stale.extend(Versions::redundant(&restored.state));
-        }
-        let versions = None;
+        let stale = restored.state.iter().filter(is_stale).map(|record| record.key.clone()).collect();
+        let versions = if is_ours { Versions::latest(&restored.state) } else { None };
         let position = replay_from.unwrap_or_default();
         let pipeline =
             Self { plan, featurizer, states, position, versions, stale, row: Vec::new(), model_row: Vec::new() };
@@ -195,8 +192,8 @@ impl PartitionPipeline {
         prepared.judge(scores, detected_at)
     }
 
-    /// Takes note of what judges the events from `offset` on; gives a record for the state where that has changed, or is told
-    /// for the first time. It belongs into the commit of the first verdict by it.
+    /// Takes note of what judges the events from `offset` on; gives a record for the state where that has changed. It belongs
+    /// into the commit of the first verdict by it.
     pub fn note_versions(&mut self, offset: u64, scores: &Scores) -> Option<StateRecord> {
         let (model, config) = (&*scores.model_version, &self.plan.config_version);
         if self.versions.as_ref().is_some_and(|last| last.judges_as(model, config)) {

@@ -30,6 +30,8 @@ pub(crate) struct EntityState {
     seen: u64,
     /// Whether it changed since the last snapshot.
     changed: bool,
+    /// Whether any snapshot holds it.
+    saved: bool,
 }
 
 /// What the detectors remember of a partition's entities.
@@ -40,7 +42,7 @@ pub(crate) struct States {
     max_entities: usize,
     /// Entities that changed since the last snapshot.
     changed: usize,
-    /// Entities that were forgotten since the last snapshot.
+    /// Entities that a snapshot holds, and that were forgotten since the last one.
     removed: Vec<String>,
     /// Entities that were ever forgotten.
     forgotten: u64,
@@ -100,7 +102,9 @@ impl States {
         for (entity, state) in forgotten {
             self.changed -= usize::from(state.changed);
             self.forgotten += 1;
-            self.removed.push(entity);
+            if state.saved {
+                self.removed.push(entity);
+            }
         }
     }
 
@@ -117,7 +121,7 @@ impl States {
     pub(crate) fn snapshot_bytes(&self, plan: &Plan) -> usize {
         let window = plan.rolling.as_ref().map_or(0, |rolling| rolling.window);
         let of_entity = RECORD + self.columns * (size_of::<u64>() + window * size_of::<f64>());
-        (self.changed + 1) * of_entity
+        (self.changed + 1) * of_entity + self.removed.len() * RECORD
     }
 
     /// The entities that changed or were forgotten since the last snapshot, and the offset that the state is true for.
@@ -131,7 +135,7 @@ impl States {
         self.changed = 0;
         let changed = self.entities.iter_mut().filter(|(_, state)| state.changed);
         records.extend(changed.map(|(entity, state)| {
-            state.changed = false;
+            (state.changed, state.saved) = (false, true);
             let mut value = header(layout);
             value.extend_from_slice(&state.seen.to_le_bytes());
             state.windows.iter().for_each(|window| window.encode(&mut value));
@@ -172,7 +176,7 @@ fn decode(plan: &Plan, value: &mut &[u8]) -> Result<EntityState, SnapshotError> 
     let seen = u64_le(value)?;
     let windows = rolling.columns.iter().map(|_| Window::decode(value, rolling.window));
     let windows = windows.collect::<Result<_, _>>().map_err(|_| SnapshotError::Damaged)?;
-    Ok(EntityState { windows, seen, changed: false })
+    Ok(EntityState { windows, seen, changed: false, saved: true })
 }
 
 fn header(layout: u64) -> Vec<u8> {

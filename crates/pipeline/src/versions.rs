@@ -3,7 +3,6 @@
 //! Keys are `versions/<offset>`, the offset in 20 digits; values are JSON, for whoever reads the topic. One stands for all
 //! events from its offset to the next one's, so that a replay of the log can judge each event as it was judged.
 
-use bytes::Bytes;
 use pulse_core::ports::StateRecord;
 use serde::{Deserialize, Serialize};
 
@@ -36,22 +35,15 @@ impl Versions {
         serde_json::from_slice(record.value.as_deref()?).ok()
     }
 
-    /// The keys of those of `records` that tell nothing new: whoever takes a partition over tells by what it begins to judge, as
-    /// whoever held it before may have told something else meanwhile.
-    pub(crate) fn redundant(records: &[StateRecord]) -> Vec<Bytes> {
-        let mut told: Vec<(Self, &StateRecord)> =
-            records.iter().filter_map(|record| Some((Self::of(record)?, record))).collect();
-        told.sort_unstable_by_key(|(versions, _)| versions.offset);
-        let pairs = told.array_windows::<2>();
-        let same =
-            pairs.filter(|[(before, _), (after, _)]| before.judges_as(&after.model_version, &after.config_version));
-        same.map(|[_, (_, record)]| record.key.clone()).collect()
-    }
-
     /// Whether these are the versions.
     #[must_use]
     pub fn judges_as(&self, model: &str, config: &str) -> bool {
         self.model_version == model && self.config_version == config
+    }
+
+    /// Those in force at the end of what `records` tell.
+    pub(crate) fn latest(records: &[StateRecord]) -> Option<Self> {
+        records.iter().filter_map(Self::of).max_by_key(|versions| versions.offset)
     }
 
     pub(crate) fn record(&self) -> StateRecord {

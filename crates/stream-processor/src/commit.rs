@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::anomaly_log::AnomalyLog;
-use crate::committing::{Committing, Settled};
+use crate::committing::{Committing, Ready, Settled};
 use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::reader::at;
@@ -85,6 +85,8 @@ pub(crate) struct CommitTask<C> {
     pub(crate) held: HashMap<u32, Held>,
     /// A partition may be taken away and given back while it is being taken over.
     pub(crate) one_taking_at_a_time: Arc<Mutex<()>>,
+    /// Of each partition: held by its commit, and by who takes it over, so that no commit outlives its assignment.
+    pub(crate) turnstiles: HashMap<u32, Turnstile>,
     pub(crate) anomaly_log: AnomalyLog,
 }
 
@@ -100,9 +102,13 @@ pub(crate) struct Held {
     under_way: Vec<Done>,
     /// What is to be committed next.
     waiting: Vec<Done>,
-    /// Tells when it is held no longer.
+    /// Fires when it is held no longer.
+    revoked: CancellationToken,
     _revoke: DropGuard,
 }
+
+/// Lets one through at a time.
+pub(crate) type Turnstile = Arc<Mutex<()>>;
 
 impl Held {
     fn is_ready(&self) -> bool {
@@ -119,8 +125,9 @@ impl<C: Committer> CommitTask<C> {
         let mut messages = Vec::with_capacity(MESSAGES);
         let mut is_open = true;
         loop {
-            // Before the end nothing is waited for.
-            let now = if is_open { Some(Instant::now()) } else { None };
+            let has_room = self.waiting() < WAITING;
+            // Before the end, and where others wait, nothing is put off.
+            let now = (is_open && has_room).then(Instant::now);
             for commits in self.ready(now) {
                 committing.spawn(self.committing(&tell_settled).run(commits));
             }
@@ -128,14 +135,9 @@ impl<C: Committer> CommitTask<C> {
             if !is_open && self.held.values().all(|held| held.under_way.is_empty()) {
                 return Ok(());
             }
-            let has_room = self.waiting() < WAITING;
             tokio::select! {
                 Some(taken) = taken.recv() => self.take(taken)?,
-                Some(settled) = settled.recv() => {
-                    if !self.settle(settled)? {
-                        return Ok(());
-                    }
-                }
+                Some(settled) = settled.recv() => self.settle(settled)?,
                 received = inbox.recv_many(&mut messages, MESSAGES), if is_open && has_room => {
                     is_open = received > 0;
                     for message in messages.drain(..) {
@@ -180,13 +182,18 @@ impl<C: Committer> CommitTask<C> {
     }
 
     /// What is ready to be committed at `now`, or at all; one call for each.
-    fn ready(&mut self, now: Option<Instant>) -> Vec<Vec<(Assignment, Commit)>> {
+    fn ready(&mut self, now: Option<Instant>) -> Vec<Vec<Ready>> {
         let mut ready = Vec::new();
         for (&partition, held) in &mut self.held {
             if held.is_ready() && now.is_none_or(|now| held.next_at <= now) {
                 held.next_at = Instant::now() + self.interval;
                 std::mem::swap(&mut held.under_way, &mut held.waiting);
-                ready.push((Assignment { partition, number: held.number }, merge(partition, &mut held.under_way)));
+                ready.push(Ready {
+                    assignment: Assignment { partition, number: held.number },
+                    commit: merge(partition, &mut held.under_way),
+                    revoked: held.revoked.clone(),
+                    turnstile: Arc::clone(self.turnstiles.entry(partition).or_default()),
+                });
             }
         }
         if C::TOGETHER && !ready.is_empty() {
@@ -206,8 +213,8 @@ impl<C: Committer> CommitTask<C> {
         }
     }
 
-    /// Takes note of what became of commits; false when told to give up.
-    fn settle(&mut self, settled: Settled) -> Result<bool, ProcessorError> {
+    /// Takes note of what became of commits.
+    fn settle(&mut self, settled: Settled) -> Result<(), ProcessorError> {
         match settled {
             Settled::Committed(commits) => {
                 let now = self.clock.now().as_millisecond();
@@ -220,9 +227,11 @@ impl<C: Committer> CommitTask<C> {
             Settled::Lost(assignment, reason) if self.is_wanted(assignment) => self.lose(assignment.partition, reason),
             Settled::Lost(..) => {}
             Settled::Failed(error) => return Err(error),
-            Settled::GivenUp => return Ok(false),
+            // What follows must not be committed without it.
+            Settled::GivenUp(assignment) if self.is_wanted(assignment) => drop(self.held.remove(&assignment.partition)),
+            Settled::GivenUp(_) => {}
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Counts what was just committed of a partition.
@@ -247,14 +256,24 @@ impl<C: Committer> CommitTask<C> {
     }
 
     fn want(&mut self, assignments: Vec<Assignment>) -> Vec<Wanted> {
+        let partitions: Vec<u32> = assignments.iter().map(|assignment| assignment.partition).collect();
+        // Ends what is under way for an assignment before.
+        self.let_go(&partitions);
         let want = |assignment: Assignment| {
             let revoked = CancellationToken::new();
-            let (number, revoke) = (assignment.number, revoked.clone().drop_guard());
-            let (under_way, waiting) = (Vec::new(), Vec::new());
-            let (next_at, _revoke) = (Instant::now(), revoke);
-            let held = Held { number, lag: 0, taken: false, next_at, under_way, waiting, _revoke };
+            let held = Held {
+                number: assignment.number,
+                lag: 0,
+                taken: false,
+                next_at: Instant::now(),
+                under_way: Vec::new(),
+                waiting: Vec::new(),
+                revoked: revoked.clone(),
+                _revoke: revoked.clone().drop_guard(),
+            };
             self.held.insert(assignment.partition, held);
-            Wanted { assignment, revoked }
+            let turnstile = Arc::clone(self.turnstiles.entry(assignment.partition).or_default());
+            Wanted { assignment, revoked, turnstile }
         };
         assignments.into_iter().map(want).collect()
     }

@@ -7,22 +7,32 @@ use pulse_core::ports::{Commit, Committer};
 use pulse_core::{Classify as _, ErrorClass};
 use pulse_runtime::chain;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use crate::commit::Assignment;
+use crate::commit::{Assignment, Turnstile};
 use crate::metrics::{Metrics, Stage};
 use crate::oversize;
 use crate::retry::{Next, Retry};
 use crate::run::ProcessorError;
 use crate::trouble::Trouble;
 
+/// What is to be committed of a partition.
+pub(crate) struct Ready {
+    pub(crate) assignment: Assignment,
+    pub(crate) commit: Commit,
+    /// Fires when the partition is held no longer.
+    pub(crate) revoked: CancellationToken,
+    pub(crate) turnstile: Turnstile,
+}
+
 /// What became of commits.
 pub(crate) enum Settled {
     Committed(Vec<(Assignment, Commit)>),
     /// Somebody else holds the partition; why we think so.
     Lost(Assignment, String),
-    Failed(ProcessorError),
     /// We were told to give up.
-    GivenUp,
+    GivenUp(Assignment),
+    Failed(ProcessorError),
 }
 
 /// Commits, however long that takes, and tells of each partition as soon as it is done.
@@ -35,24 +45,42 @@ pub(crate) struct Committing<C> {
     pub(crate) settled: mpsc::UnboundedSender<Settled>,
 }
 
+/// What is known of a partition besides its commit.
+struct Of {
+    assignment: Assignment,
+    revoked: CancellationToken,
+}
+
 impl<C: Committer> Committing<C> {
-    pub(crate) async fn run(self, work: Vec<(Assignment, Commit)>) {
+    pub(crate) async fn run(self, mut ready: Vec<Ready>) {
+        // In one order, as others do.
+        ready.sort_unstable_by_key(|ready| ready.assignment.partition);
+        let (mut of, mut commits, mut turns) = (HashMap::new(), Vec::new(), Vec::new());
+        for Ready { assignment, commit, revoked, turnstile } in ready {
+            turns.push(turnstile.lock_owned().await);
+            of.insert(assignment.partition, Of { assignment, revoked });
+            commits.push(commit);
+        }
         let _timer = self.metrics.time(Stage::Commit);
-        let of: HashMap<u32, Assignment> =
-            work.iter().map(|(assignment, _)| (assignment.partition, *assignment)).collect();
-        let mut commits: Vec<Commit> = work.into_iter().map(|(_, commit)| commit).collect();
         let mut retry = Retry::new("commit", &self.metrics, &self.trouble);
-        while !commits.is_empty() {
+        loop {
+            // An attempt must not meet who holds the partition after us.
+            commits.retain(|commit: &Commit| !of[&commit.partition].revoked.is_cancelled());
+            if commits.is_empty() {
+                return;
+            }
             let Some(results) = self.trouble.patiently("a commit", self.committer.commit(&commits)).await else {
-                return self.tell(Settled::GivenUp);
+                return self.give_up(&commits, &of);
             };
             let (mut committed, mut failed, mut failure) = (Vec::new(), Vec::new(), None);
             for (mut commit, result) in commits.into_iter().zip(results) {
-                let assignment = of[&commit.partition];
+                let Of { assignment, revoked } = &of[&commit.partition];
                 match result {
-                    Ok(()) => committed.push((assignment, commit)),
+                    Ok(()) => committed.push((*assignment, commit)),
+                    // Whatever it was, it was of somebody who holds the partition no longer.
+                    Err(_) if revoked.is_cancelled() => {}
                     Err(error) if error.class() == ErrorClass::Fenced => {
-                        self.tell(Settled::Lost(assignment, chain(&error)));
+                        self.tell(Settled::Lost(*assignment, chain(&error)));
                     }
                     Err(error)
                         if error.class() == ErrorClass::DeadLetter
@@ -72,10 +100,14 @@ impl<C: Committer> Committing<C> {
             let Some(error) = failure else { continue };
             match retry.after(error).await {
                 Ok(Next::Again) => {}
-                Ok(Next::GiveUp) => return self.tell(Settled::GivenUp),
+                Ok(Next::GiveUp) => return self.give_up(&commits, &of),
                 Err(error) => return self.tell(Settled::Failed(ProcessorError::Commit(Box::new(error)))),
             }
         }
+    }
+
+    fn give_up(&self, commits: &[Commit], of: &HashMap<u32, Of>) {
+        commits.iter().for_each(|commit| self.tell(Settled::GivenUp(of[&commit.partition].assignment)));
     }
 
     fn tell(&self, settled: Settled) {

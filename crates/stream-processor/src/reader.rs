@@ -148,10 +148,10 @@ impl<S: EventSource> Reader<S> {
     /// Has partitions taken over. Nothing of them is read until that is done.
     async fn assign(&mut self, partitions: Vec<u32>) -> Result<bool, ProcessorError> {
         drop(self.outside.take());
+        self.source.pause(&partitions);
         if partitions.is_empty() || matches!(self.stop, Stop::Leaving(_)) {
             return Ok(true);
         }
-        self.source.pause(&partitions);
         let assignments: Vec<Assignment> =
             partitions.iter().map(|&partition| self.holdings.assign(partition)).collect();
         self.show_assigned();
@@ -240,8 +240,10 @@ impl<S: EventSource> Reader<S> {
             self.worker(partition).try_send(ToWorker::Save { partition }).unwrap_or_default();
         }
         let stops = matches!(self.stop, Stop::Leaving(_));
+        let goes_on = !stops || self.leave().await && !self.is_left();
+        // From now on, as the brokers may have taken long to answer.
         self.look_at = (stops || !leaving.is_empty()).then(|| Instant::now() + LOOK);
-        !stops || self.leave().await && !self.is_left()
+        goes_on
     }
 
     /// Whether others have taken over all that was ours, after we were told to stop.

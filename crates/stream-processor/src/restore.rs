@@ -7,7 +7,7 @@ use pulse_core::{Classify as _, ErrorClass};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::Assignment;
+use crate::commit::{Assignment, Turnstile};
 use crate::metrics::Metrics;
 use crate::retry::{Next, Retry};
 use crate::run::ProcessorError;
@@ -19,6 +19,7 @@ pub(crate) struct Wanted {
     pub(crate) assignment: Assignment,
     /// Fires when it is no longer wanted.
     pub(crate) revoked: CancellationToken,
+    pub(crate) turnstile: Turnstile,
 }
 
 /// What became of it.
@@ -50,12 +51,22 @@ impl<C: Committer> Taking<C> {
             if partitions.is_empty() {
                 return;
             }
+            // In one order, as commits do.
+            wanted.sort_unstable_by_key(|wanted| wanted.assignment.partition);
+            let mut turns = Vec::new();
+            for wanted in &wanted {
+                turns.push(Arc::clone(&wanted.turnstile).lock_owned().await);
+            }
             let mut failure = None;
             let taken = |partition, result: Result<Restored, C::Error>| {
                 let Some(index) = wanted.iter().position(|wanted| wanted.assignment.partition == partition) else {
                     return;
                 };
-                let assignment = wanted[index].assignment;
+                let Wanted { assignment, revoked, .. } = &wanted[index];
+                let assignment = *assignment;
+                if revoked.is_cancelled() && result.is_err() {
+                    return;
+                }
                 let told = match result {
                     Ok(restored) => Taken::Restored(assignment, restored),
                     Err(error) if error.class() == ErrorClass::Fenced => Taken::Lost(assignment, error.to_string()),

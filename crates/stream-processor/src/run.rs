@@ -153,6 +153,7 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
             interval: options.commit_interval,
             held: HashMap::new(),
             one_taking_at_a_time: Arc::default(),
+            turnstiles: HashMap::new(),
             anomaly_log: AnomalyLog::new(options.logged_per_second),
         };
         let all_committed = committed.clone().drop_guard();

@@ -41,6 +41,8 @@ pub(crate) struct Owned {
     entities: i64,
     /// Entities forgotten, as the counter knows them.
     forgotten: u64,
+    /// When the log said so last.
+    told_at: Option<Instant>,
 }
 
 /// When a partition's state is snapshotted: after some time or records, whichever comes first, but not before the events since
@@ -53,6 +55,8 @@ pub(crate) struct SnapshotPolicy {
     pub(crate) at_latest: Duration,
 }
 
+/// How often it is said that entities are forgotten.
+const REMIND: Duration = Duration::from_secs(60);
 /// A snapshot of so many bytes costs nothing worth mentioning.
 const SMALL: usize = 1 << 20;
 
@@ -107,6 +111,7 @@ impl<S: Scorer> Worker<S> {
                     unsaved_bytes: 0,
                     entities: 0,
                     forgotten: 0,
+                    told_at: None,
                 };
                 owned.count_entities(&self.metrics);
                 // That it knows nothing from before must be known after a restart, too.
@@ -159,6 +164,7 @@ impl<S: Scorer> Worker<S> {
         let switch = first.and_then(|first| owned.pipeline.note_versions(first, &scores));
         let outcome = owned.pipeline.judge(prepared, &scores, self.clock.now());
         timer.observe_duration();
+        owned.count_forgotten(&self.metrics);
         let mut state = if owned.is_due(&self.snapshots) { owned.snapshot() } else { Vec::new() };
         state.extend(switch);
         Ok(self.send(ToCommitter::Done(Box::new(Done { assignment, next_offset, lag, outcome, state }))))
@@ -240,15 +246,19 @@ impl Owned {
 
     /// The position as it is, and the state where that is cheap.
     fn save(&mut self) -> ToCommitter {
-        let (assignment, next_offset) = (self.assignment, self.standing());
         let state = if self.is_cheap() { self.snapshot() } else { Vec::new() };
+        self.done(self.standing(), state)
+    }
+
+    fn done(&self, next_offset: u64, state: Vec<StateRecord>) -> ToCommitter {
+        let assignment = self.assignment;
         ToCommitter::Done(Box::new(Done { assignment, next_offset, lag: None, outcome: Outcome::default(), state }))
     }
 
     /// The state alone, without any verdict, in a partition that stands at `next_offset`.
     fn unjudged(&mut self, next_offset: u64) -> ToCommitter {
-        let (assignment, state) = (self.assignment, self.snapshot());
-        ToCommitter::Done(Box::new(Done { assignment, next_offset, lag: None, outcome: Outcome::default(), state }))
+        let state = self.snapshot();
+        self.done(next_offset, state)
     }
 
     fn snapshot(&mut self) -> Vec<StateRecord> {
@@ -261,17 +271,22 @@ impl Owned {
         let entities = i64::try_from(self.pipeline.entities()).unwrap_or(i64::MAX);
         metrics.entities.add(entities - self.entities);
         self.entities = entities;
+    }
+
+    /// Counts who was forgotten, and says so once in a while.
+    fn count_forgotten(&mut self, metrics: &Metrics) {
         let forgotten = self.pipeline.forgotten();
-        if forgotten > self.forgotten {
-            let (partition, entities) = (self.assignment.partition, forgotten - self.forgotten);
+        let since = forgotten - std::mem::replace(&mut self.forgotten, forgotten);
+        metrics.forgotten.inc_by(since);
+        if since > 0 && self.told_at.is_none_or(|at| at.elapsed() >= REMIND) {
+            self.told_at = Some(Instant::now());
+            let partition = self.assignment.partition;
             tracing::warn!(
                 partition,
-                entities,
-                "more entities than detectors.rolling_zscore.max_entities: those least recently seen were forgotten"
+                forgotten,
+                "more entities than detectors.rolling_zscore.max_entities: those least recently seen are forgotten"
             );
-            metrics.forgotten.inc_by(entities);
         }
-        self.forgotten = forgotten;
     }
 
     /// Replays the part of the batch that was judged before this run; gives back the rest, if there is one.
@@ -287,6 +302,8 @@ impl Owned {
         batch.next_offset = next_offset.min(self.judge_from);
         self.pipeline.replay(&batch);
         self.count_entities(metrics);
+        // They were counted when they were forgotten first.
+        self.forgotten = self.pipeline.forgotten();
         let RecordBatch { topic, partition, .. } = batch;
         (!rest.is_empty()).then_some(RecordBatch { topic, partition, records: rest, next_offset, high_watermark })
     }

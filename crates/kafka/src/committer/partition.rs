@@ -1,10 +1,10 @@
 //! A partition that we hold: its producer, and the thread that works it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use pulse_core::ports::Commit;
+use pulse_core::ports::{Commit, Restored};
 use rdkafka::consumer::{BaseConsumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseProducer, Producer as _};
@@ -17,7 +17,7 @@ use crate::query;
 use crate::settings::Role;
 
 use super::Shared;
-use super::restore::Position;
+use super::restore::{self, Position};
 use super::transaction::{self, End, Place};
 
 /// How often librdkafka is served while nothing is committed.
@@ -47,21 +47,24 @@ pub(super) struct Holder {
 }
 
 impl Holder {
-    /// Takes `partition` over from whoever holds it: once nobody else can commit to it, it is asked where it stands.
+    /// Takes `partition` over from whoever holds it: once nobody else can commit to it, it is asked where it stands, and
+    /// `state` is completed. Once `stop` is set, nobody is disturbed any more.
     pub(super) async fn take_over(
         shared: Arc<Shared>,
         group: Arc<ConsumerGroupMetadata>,
-        speaker: Aside<BaseConsumer<Context>>,
+        speaker: Arc<Mutex<Aside<BaseConsumer<Context>>>>,
+        stop: Arc<AtomicBool>,
         partition: u32,
-    ) -> Result<(Self, Position), KafkaError> {
+        state: restore::State,
+    ) -> Result<(Self, Restored), KafkaError> {
         let (jobs, inbox) = mpsc::channel();
         let (ready, taken) = oneshot::channel();
-        let (stop, leaving) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let leaving = Arc::new(AtomicBool::new(false));
         let holder = Self { jobs, stop: Arc::clone(&stop), leaving: Arc::clone(&leaving) };
         let run = move || {
             let mut worker =
                 Worker { shared, group, partition, stop, leaving, position: 0, state: State::Broken { wanted: None } };
-            let result = worker.begin(&speaker);
+            let result = worker.begin(&speaker, state);
             drop(speaker);
             let is_held = result.is_ok();
             if ready.send(result).is_ok() && is_held {
@@ -70,8 +73,8 @@ impl Holder {
         };
         let thread = std::thread::Builder::new().name(format!("kafka-commit-{partition}")).spawn(run);
         thread.map_err(|error| KafkaError::Client { reason: error.to_string() })?;
-        let position = taken.await.map_err(|_| KafkaError::Closed)??;
-        Ok((holder, position))
+        let restored = taken.await.map_err(|_| KafkaError::Closed)??;
+        Ok((holder, restored))
     }
 
     /// From now on a commit that fails takes nothing over anew.
@@ -133,12 +136,24 @@ impl Worker {
         }
     }
 
-    fn begin(&mut self, speaker: &BaseConsumer<Context>) -> Result<Position, KafkaError> {
+    fn begin(
+        &mut self,
+        speaker: &Mutex<Aside<BaseConsumer<Context>>>,
+        state: restore::State,
+    ) -> Result<Restored, KafkaError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(KafkaError::Closed);
+        }
         let producer = self.initialise()?;
-        let position = Position::ask(&self.shared, speaker, self.partition)?;
+        // It reads for one partition at a time.
+        let speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = Position::ask(&self.shared, &speaker, self.partition)?;
+        let state = state.complete(&self.shared, &speaker, self.partition)?;
+        drop(speaker);
         self.position = position.offset;
         self.state = State::Ready(producer);
-        Ok(position)
+        let committed = position.is_committed.then_some(position.offset);
+        Ok(Restored { committed, start: position.offset, state })
     }
 
     /// A producer that has fenced all before it.

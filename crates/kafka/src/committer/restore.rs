@@ -1,10 +1,11 @@
 //! Taking partitions over: read the state, fence, read the committed offsets.
 //!
-//! The state comes first, because whoever holds the partition works on until it is fenced. What they commit to the state in
-//! between is not missed: the events behind the state that was read are replayed.
+//! The state comes first, because it may be large, and whoever holds the partition works on until it is fenced. What they
+//! committed to it in between is read after that.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use pulse_core::ports::{Restored, StateRecord};
@@ -20,12 +21,13 @@ use crate::{query, reading, topics};
 use super::partition::Holder;
 use super::{Shared, StartAt};
 
-/// Takes over `partitions`, and tells `each` of them what became of it as soon as it is known. After an error nothing became of
+/// Takes over `partitions`, as long as their `stops` are not set, and tells `each` of them what became of it as soon as it is known. After an error nothing became of
 /// the others.
 pub(super) async fn restore(
     shared: &Arc<Shared>,
     partitions: &[u32],
     may_grow: bool,
+    mut stops: HashMap<u32, Arc<AtomicBool>>,
     mut each: impl FnMut(u32, Result<(Holder, Restored), KafkaError>),
 ) -> Result<(), KafkaError> {
     if partitions.is_empty() {
@@ -35,21 +37,21 @@ pub(super) async fn restore(
     let speaker = shared.speaker()?;
     let group = Arc::new(speaker.group_metadata().ok_or(KafkaError::Closed)?);
     let (asked, asking, wanted) = (Arc::clone(shared), speaker.clone(), partitions.to_vec());
-    let states = spawn_blocking(move || states(&asked, &asking, &wanted)).await.map_err(|_| KafkaError::Closed)?;
+    let states = spawn_blocking(move || State::read(&asked, &asking, &wanted)).await.map_err(|_| KafkaError::Closed)?;
     let mut states = states?;
+    let speaker = Arc::new(Mutex::new(speaker));
     // All at once, for each takes some round trips.
     let mut taking = JoinSet::new();
     for &partition in partitions {
-        let (shared, group, speaker) = (Arc::clone(shared), Arc::clone(&group), speaker.clone());
-        taking.spawn(async move { (partition, Holder::take_over(shared, group, speaker, partition).await) });
+        let (shared, group, speaker) = (Arc::clone(shared), Arc::clone(&group), Arc::clone(&speaker));
+        let (state, stop) =
+            (states.remove(&partition).unwrap_or_default(), stops.remove(&partition).unwrap_or_default());
+        taking
+            .spawn(async move { (partition, Holder::take_over(shared, group, speaker, stop, partition, state).await) });
     }
     while let Some(taken) = taking.join_next().await {
         let (partition, result) = taken.map_err(|_| KafkaError::Closed)?;
-        let state = states.remove(&partition).unwrap_or_default();
-        let restored = result.map(|(holder, Position { offset, is_committed })| {
-            (holder, Restored { committed: is_committed.then_some(offset), start: offset, state })
-        });
-        each(partition, restored);
+        each(partition, result);
     }
     Ok(())
 }
@@ -106,29 +108,82 @@ impl Position {
     }
 }
 
-/// The latest value of each key of the state of each partition.
-fn states(
+/// The state of a partition: the latest value of each key.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    values: HashMap<Bytes, Bytes>,
+    /// All before it was read.
+    next: u64,
+    /// Where the partition ended then, or before.
+    end: u64,
+}
+
+impl State {
+    /// Reads the state of each of `partitions`.
+    fn read(
+        shared: &Shared,
+        consumer: &BaseConsumer<Context>,
+        partitions: &[u32],
+    ) -> Result<HashMap<u32, Self>, KafkaError> {
+        // Asked for first, for librdkafka itself would ask again after half a second where it does not know the leader yet.
+        let begins = bounds(shared, consumer, partitions, Offset::Beginning)?;
+        let ends = bounds(shared, consumer, partitions, Offset::End)?;
+        let state = |(partition, next)| {
+            let end = ends.get(&partition).copied().unwrap_or_default();
+            (partition, Self { values: HashMap::new(), next, end })
+        };
+        let mut states = begins.into_iter().map(state).collect();
+        Self::read_on(shared, consumer, &mut states)?;
+        Ok(states)
+    }
+
+    /// Reads what has come since; nobody else may write it any more.
+    pub(super) fn complete(
+        self,
+        shared: &Shared,
+        consumer: &BaseConsumer<Context>,
+        partition: u32,
+    ) -> Result<Vec<StateRecord>, KafkaError> {
+        let ends = bounds(shared, consumer, &[partition], Offset::End)?;
+        let is_complete = ends.get(&partition).is_some_and(|&end| end <= self.end);
+        let mut states = HashMap::from([(partition, self)]);
+        if !is_complete {
+            Self::read_on(shared, consumer, &mut states)?;
+        }
+        let values = states.into_values().flat_map(|state| state.values);
+        Ok(values.map(|(key, value)| StateRecord { key, value: Some(value) }).collect())
+    }
+
+    /// Reads all of `states` on, to their ends.
+    fn read_on(
+        shared: &Shared,
+        consumer: &BaseConsumer<Context>,
+        states: &mut HashMap<u32, Self>,
+    ) -> Result<(), KafkaError> {
+        let from: Vec<(u32, Offset)> =
+            states.iter().map(|(&partition, state)| (partition, query::at(state.next))).collect();
+        reading::to_the_end(consumer, &shared.settings.brokers, &shared.state_topic, &from, |partition, message| {
+            let Some(state) = states.get_mut(&partition) else { return };
+            state.next = u64::try_from(message.offset()).unwrap_or_default() + 1;
+            let key = message.key().unwrap_or_default();
+            match message.payload() {
+                Some(value) => {
+                    state.values.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+                }
+                None => {
+                    state.values.remove(key);
+                }
+            }
+        })
+    }
+}
+
+fn bounds(
     shared: &Shared,
     consumer: &BaseConsumer<Context>,
     partitions: &[u32],
-) -> Result<HashMap<u32, Vec<StateRecord>>, KafkaError> {
-    // Asked for first, for librdkafka itself would ask again after half a second where it does not know the leader yet.
-    let begins = query::bounds(consumer, &shared.state_topic, partitions, Offset::Beginning)
-        .map_err(|source| shared.failed("ask where the state begins", source))?;
-    let from: Vec<(u32, Offset)> = begins.into_iter().map(|(partition, begin)| (partition, query::at(begin))).collect();
-    let mut values: HashMap<u32, HashMap<Bytes, Bytes>> = HashMap::new();
-    reading::to_the_end(consumer, &shared.settings.brokers, &shared.state_topic, &from, |partition, message| {
-        let of_partition = values.entry(partition).or_default();
-        let key = message.key().unwrap_or_default();
-        match message.payload() {
-            Some(value) => {
-                of_partition.insert(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
-            }
-            None => {
-                of_partition.remove(key);
-            }
-        }
-    })?;
-    let record = |(key, value)| StateRecord { key, value: Some(value) };
-    Ok(values.into_iter().map(|(partition, values)| (partition, values.into_iter().map(record).collect())).collect())
+    place: Offset,
+) -> Result<BTreeMap<u32, u64>, KafkaError> {
+    query::bounds(consumer, &shared.state_topic, partitions, place)
+        .map_err(|source| shared.failed("ask where the state begins and ends", source))
 }
