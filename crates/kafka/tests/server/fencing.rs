@@ -146,6 +146,17 @@ async fn limit(broker: &Broker, topic: &str, bytes: &str) -> anyhow::Result<()> 
     result.map(drop).map_err(|(_, code)| anyhow::anyhow!("{code}"))
 }
 
+/// So many characters, of which compression saves half at the most.
+fn noise(length: usize) -> String {
+    let mut noise = 1_u64;
+    let mut text = String::new();
+    while text.len() < length {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(&format!("{noise:x}"));
+    }
+    text
+}
+
 #[tokio::test]
 async fn what_brokers_refuse_is_aborted_and_the_next_goes_on() -> anyhow::Result<()> {
     let broker = Broker::shared().await?;
@@ -155,13 +166,7 @@ async fn what_brokers_refuse_is_aborted_and_the_next_goes_on() -> anyhow::Result
     restore(&committer, &[0]).await?;
     committer.commit(&[commit(0, 1, &["first"])]).await.remove(0)?;
     limit(&broker, "output", "2000").await?;
-    // Nothing that compresses.
-    let mut noise = 1_u64;
-    let mut next = || {
-        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        format!("{noise:x}")
-    };
-    let large: String = (0..1000).map(|_| next()).collect();
+    let large = noise(15_000);
     let refused = committer.commit(&[commit(0, 2, &["not seen", &large])]).await.remove(0).unwrap_err();
     assert_eq!(refused.class(), ErrorClass::DeadLetter, "{refused:?}");
     let refused = committer.commit(&[commit(0, 2, &["not seen", &large])]).await.remove(0).unwrap_err();
@@ -169,5 +174,73 @@ async fn what_brokers_refuse_is_aborted_and_the_next_goes_on() -> anyhow::Result
     committer.commit(&[commit(0, 2, &["second"])]).await.remove(0)?;
     let batches = read(&mut broker.source("readers", "output"), 2, 10).await?;
     assert_eq!(payloads(&batches), ["first", "second"]);
+    Ok(())
+}
+
+/// Whoever takes over reads the state while the one before still commits; what stands there in the end is that of the offset
+/// that is committed, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_state_of_a_holder_that_works_on_is_that_of_the_committed_offset() -> anyhow::Result<()> {
+    const HOLDERS: usize = 6;
+    let broker = Broker::shared().await?;
+    broker.create_topic("input", 2).await?;
+    broker.producer().append((0..100).map(|_| record("input", 0, "{}")).collect()).await?;
+    let mut holder = broker.committer("workers", "input", StartAt::Earliest).await;
+    restore(&holder, &[0, 1]).await?;
+    let mut next = 0_u64;
+    let mut committed = 0;
+    for _ in 0..HOLDERS {
+        let working = tokio::spawn(async move {
+            let filling = noise(700_000);
+            loop {
+                next += 1;
+                // Large enough for more than one answer of a broker, and one after the other in the topic.
+                let value = |key: &'static str| StateRecord {
+                    key: key.into(),
+                    value: Some(format!("{next} {filling}").into_bytes().into()),
+                };
+                let state = ["first", "second", "third"].map(value).into();
+                let work = Commit { state, ..commit(0, next, &[]) };
+                let refused = match holder.commit(&[work]).await.remove(0) {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                };
+                assert_eq!(refused.class(), ErrorClass::Fenced, "{refused}");
+                return next;
+            }
+        });
+        let successor = broker.committer("workers", "input", StartAt::Earliest).await;
+        let restored = restore(&successor, &[0, 1]).await?.remove(0);
+        let refused = working.await?;
+        let position = restored.committed.unwrap_or_default();
+        assert!(committed < position && position < refused, "{committed} {position} {refused}");
+        for StateRecord { key, value } in &restored.state {
+            let value = value.as_deref().unwrap_or_default();
+            let number = std::str::from_utf8(value)?.split(' ').next().unwrap_or_default();
+            assert_eq!(number.parse::<u64>()?, position, "{key:?}");
+        }
+        assert_eq!(restored.state.len(), 3);
+        (holder, committed, next) = (successor, position, position);
+    }
+    Ok(())
+}
+
+/// One whose commit failed does not take over anew what it was told to hand over.
+#[tokio::test]
+async fn what_is_handed_over_is_not_taken_back_by_a_commit_that_failed() -> anyhow::Result<()> {
+    let broker = Broker::shared().await?;
+    broker.create_topic("input", 1).await?;
+    broker.producer().append((0..100).map(|_| record("input", 0, "{}")).collect()).await?;
+    broker.create_topic("output", 1).await?;
+    let first = broker.committer("workers", "input", StartAt::Earliest).await;
+    restore(&first, &[0]).await?;
+    first.commit(&[commit(0, 10, &["one"])]).await.remove(0)?;
+    // The limit is known by now; the broker has another.
+    limit(&broker, "output", "1000").await?;
+    let large = noise(15_000);
+    first.hand_over(&[0]);
+    assert!(first.commit(&[commit(0, 11, &[&large])]).await.remove(0).is_err());
+    let refused = first.commit(&[commit(0, 11, &["two"])]).await.remove(0).unwrap_err();
+    assert_eq!(refused.class(), ErrorClass::Fenced, "{refused}");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use pulse_core::ports::{EventProducer as _, EventSource as _, Polled};
 use pulse_kafka::KafkaSource;
 use pulse_testkit::contract::{assigned, read};
@@ -157,5 +157,67 @@ async fn a_member_that_was_at_the_end_and_took_nothing_for_long_misses_nothing()
     tokio::time::sleep(Duration::from_secs(4)).await;
     let batches = read(&mut source, 17, 100).await?;
     assert_eq!(crate::broker::payloads(&batches).iter().filter(|text| *text == "1").count(), 8);
+    Ok(())
+}
+
+/// Who loses a partition reads it on until it is paused, and reads the others on after that.
+#[tokio::test]
+async fn what_was_revoked_is_read_on_until_it_is_paused() -> anyhow::Result<()> {
+    let broker = Broker::shared().await?;
+    broker.create_topic("shared", 2).await?;
+    let mut producer = broker.producer();
+    let mut first = broker.source("members", "shared");
+    assert_eq!(assigned(&mut first).await?, [0, 1]);
+    let mut second = broker.source("members", "shared");
+    let mut moved = None;
+    for _ in 0..PATIENCE {
+        second.poll(10).await?;
+        if let Polled::Revoked(partitions) = first.poll(10).await? {
+            moved = Some(partitions);
+            break;
+        }
+    }
+    let moved = moved.and_then(|moved| moved.first().copied()).context("nothing was revoked")?;
+    producer.append((0..2).map(|partition| record("shared", partition, "after")).collect()).await?;
+    let batches = read(&mut first, 2, 10).await?;
+    assert_eq!(crate::broker::payloads(&batches), ["after", "after"], "of both partitions");
+    assert!(first.seek(moved, 0).await.is_err(), "it is not ours any more");
+    first.pause(&[moved]);
+    producer.append((0..2).map(|partition| record("shared", partition, "later")).collect()).await?;
+    let batches = read(&mut first, 1, 10).await?;
+    assert_eq!(batches[0].partition, 1 - moved);
+    assert!(matches!(first.poll(10).await?, Polled::Idle | Polled::Assigned(_)));
+    // The other one gets both, as soon as this one leaves.
+    let mut has = BTreeSet::new();
+    for _ in 0..PATIENCE {
+        first.leave().await;
+        first.poll(10).await?;
+        if let Polled::Records(batch) = second.poll(10).await? {
+            has.extend(batch.records.iter().map(|record| (batch.partition, record.offset)));
+        }
+        if has.len() == 4 {
+            return Ok(());
+        }
+    }
+    bail!("only {has:?} came")
+}
+
+#[tokio::test]
+async fn who_leaves_as_the_last_learns_that_nobody_is_there() -> anyhow::Result<()> {
+    let broker = Broker::shared().await?;
+    broker.create_topic("shared", 2).await?;
+    let mut only = broker.source("members", "shared");
+    assigned(&mut only).await?;
+    broker.producer().append(vec![record("shared", 1, "still read")]).await?;
+    let (mut records, mut asked) = (0, 0);
+    while only.leave().await {
+        asked += 1;
+        assert!(asked < PATIENCE, "it is alone");
+        if let Polled::Records(batch) = only.poll(10).await? {
+            records += batch.records.len();
+        }
+    }
+    records += if records == 0 { read(&mut only, 1, 10).await?.len() } else { 0 };
+    assert_eq!(records, 1);
     Ok(())
 }

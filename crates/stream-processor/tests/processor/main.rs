@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod committers;
+mod handing_over;
 mod setup;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,6 +1,6 @@
 //! Reading from a source until enough is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail, ensure};
 use pulse_core::RecordBatch;
@@ -9,15 +9,20 @@ use pulse_core::ports::{Committer, EventSource, Polled, Restored};
 /// Polls that may come back idle in a row before reading gives up: some seconds for every backend.
 const PATIENCE: u32 = 200;
 
-/// Takes over `partitions`, all of them, which are in rising order.
+/// Takes over `partitions`, all of them; what was restored comes in their order.
 ///
 /// # Errors
 /// When one cannot be.
+///
+/// # Panics
+/// When the committer does not tell once of each.
 pub async fn restore<C: Committer>(committer: &C, partitions: &[u32]) -> Result<Vec<Restored>, C::Error> {
-    let mut restored = BTreeMap::new();
+    let mut restored: BTreeMap<u32, Result<Restored, C::Error>> = BTreeMap::new();
     committer.restore(partitions, |partition, result| assert!(restored.insert(partition, result).is_none())).await;
-    assert!(restored.keys().eq(&BTreeSet::from_iter(partitions.iter().copied())), "each is told of");
-    restored.into_values().collect()
+    let told = restored.len();
+    let in_order: Vec<_> = partitions.iter().filter_map(|partition| restored.remove(partition)).collect();
+    assert_eq!((in_order.len(), told), (partitions.len(), partitions.len()), "each is told of, and no other");
+    in_order.into_iter().collect()
 }
 
 /// Polls until partitions are assigned.
