@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::error::{LoadFault, UseCaseError};
 use crate::use_case_dir::{CONFIG, Examined, Places, SAMPLE, UseCaseDir};
 
-pub use outline::{ColumnOutline, FeatureOutline, Outline, SampleOutline};
+pub use outline::{ColumnOutline, FeatureOutline, MemoryOutline, Outline, SampleOutline};
 
 /// What was found out about a use case's folder.
 #[derive(Debug, Serialize)]

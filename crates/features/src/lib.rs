@@ -19,7 +19,7 @@ mod rule;
 mod sample;
 mod use_case_dir;
 
-pub use check::{ColumnOutline, FeatureOutline, Outline, Report, SampleOutline, check};
+pub use check::{ColumnOutline, FeatureOutline, MemoryOutline, Outline, Report, SampleOutline, check};
 pub use column::Column;
 pub use error::{LoadFault, SampleError, UseCaseError};
 pub use fault::Fault;

@@ -62,7 +62,11 @@ impl Setup {
 }
 
 fn record(offset: u64, device: &str, value: f64) -> Record {
-    let payload = format!(r#"{{"device_id":"{device}","at":"2026-01-01T00:00:00Z","value":{value},"note":"kept"}}"#);
+    record_at(offset, device, value, "2026-01-01T00:00:00Z")
+}
+
+fn record_at(offset: u64, device: &str, value: f64, at: &str) -> Record {
+    let payload = format!(r#"{{"device_id":"{device}","at":"{at}","value":{value},"note":"kept"}}"#);
     Record {
         offset,
         timestamp: 1_767_225_600_000,
@@ -413,6 +417,27 @@ proptest! {
                 prop_assert_eq!(Some(&said), all.get(&offset), "offset {}", offset);
             }
         }
+    }
+
+    #[test]
+    fn late_events_are_judged_in_the_order_of_the_log(
+        values in prop::collection::vec((9.0..12.0_f64, prop::bool::weighted(0.1), 0..100_000_i64), 12..120),
+    ) {
+        let setup = setup(None);
+        let now = Timestamp::from_second(1_767_225_600).unwrap();
+        let log = |late: bool| -> Vec<Record> {
+            let numbered = (0..).zip(&values);
+            numbered.map(|(offset, &(value, odd, seconds))| {
+                let at = now - jiff::SignedDuration::from_secs(if late { seconds } else { 0 });
+                record_at(offset, "d", if odd { value * 20.0 } else { value }, &at.to_string())
+            }).collect()
+        };
+        let verdicts = |records: &[Record]| -> Vec<(u64, f64, String)> {
+            let outputs = run(&mut setup.pipeline(&[]).0, records);
+            let anomalies = outputs.iter().map(|output| serde_json::from_slice(&output.payload).unwrap());
+            anomalies.map(|a: Anomaly| (a.offset, a.score, serde_json::to_string(&a.detectors).unwrap())).collect()
+        };
+        prop_assert_eq!(verdicts(&log(true)), verdicts(&log(false)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What must come of a log.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -107,11 +108,13 @@ pub(crate) fn verdicts_as_told(dirs: &[UseCaseDir], log: &[RecordBatch], told: &
     let mut partitions: HashMap<u32, Partition> = HashMap::new();
     let mut expected = Expected::default();
     for batch in log {
-        if !partitions.contains_key(&batch.partition) {
-            let pipeline = versions[0].pipeline(&Restored::default())?;
-            partitions.insert(batch.partition, Partition { pipeline, config: 0, state: BTreeMap::new() });
-        }
-        let partition = partitions.get_mut(&batch.partition).context("it was just made")?;
+        let partition = match partitions.entry(batch.partition) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let pipeline = versions[0].pipeline(&Restored::default())?;
+                new.insert(Partition { pipeline, config: 0, state: BTreeMap::new() })
+            }
+        };
         let told = told.get(&batch.partition).map_or(&[][..], Vec::as_slice);
         for part in cut(batch, told) {
             let first = part.records.first().map_or(part.next_offset, |record| record.offset);

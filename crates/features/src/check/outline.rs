@@ -3,7 +3,7 @@
 use std::fmt;
 
 use pulse_core::names::dead_letter_topic;
-use pulse_core::use_case::{DetectorSettings, Entity};
+use pulse_core::use_case::{DetectorSettings, Entity, RollingSettings};
 use serde::Serialize;
 
 use crate::featurizer;
@@ -31,6 +31,8 @@ pub struct Outline {
     pub columns: Vec<ColumnOutline>,
     /// The detectors, and whether they decide or only explain.
     pub detectors: Vec<String>,
+    /// What is remembered of entities, where a detector does.
+    pub memory: Option<MemoryOutline>,
     /// The sample.
     pub sample: Option<SampleOutline>,
     /// Kinds of anomalies that the simulator injects.
@@ -60,6 +62,15 @@ pub struct ColumnOutline {
     pub name: String,
     /// Whether `features.vrl` derives it.
     pub derived: bool,
+}
+
+/// What a processor remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MemoryOutline {
+    /// About how many bytes an entity takes once its windows are full.
+    pub bytes_of_entity: u64,
+    /// Entities of each partition at the most.
+    pub max_entities: u32,
 }
 
 /// The sample.
@@ -98,6 +109,7 @@ pub(super) fn of(dir: &UseCaseDir, inferred: &[ColumnKind], sample: Option<&Samp
             })
             .collect(),
         rules: use_case.rules.iter().map(|rule| rule.text.clone()).collect(),
+        memory: use_case.detectors.rolling.as_ref().map(|rolling| memory(rolling, columns.len())),
         columns: columns.into_iter().map(|c| ColumnOutline { name: c.name, derived: c.derived }).collect(),
         detectors: detectors(&use_case.detectors),
         sample: sample.map(|sample| SampleOutline {
@@ -116,6 +128,15 @@ fn detectors(settings: &DetectorSettings) -> Vec<String> {
     forest.into_iter().chain(rolling).collect()
 }
 
+fn memory(rolling: &RollingSettings, columns: usize) -> MemoryOutline {
+    /// Of a window besides its values, and of an entity besides its windows: structures, and what the allocator adds.
+    const WINDOW: u64 = 48;
+    const ENTITY: u64 = 120;
+    let watched = rolling.features.as_ref().map_or(columns, Vec::len) as u64;
+    let bytes_of_entity = ENTITY + watched * (WINDOW + u64::from(rolling.window) * size_of::<f64>() as u64);
+    MemoryOutline { bytes_of_entity, max_entities: rolling.max_entities }
+}
+
 impl fmt::Display for Outline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |what: &str, text: &str| writeln!(f, "  {what:<10} {text}");
@@ -132,6 +153,12 @@ impl fmt::Display for Outline {
             }
         }
         line("detectors", &self.detectors.join(", "))?;
+        if let Some(MemoryOutline { bytes_of_entity, max_entities }) = self.memory {
+            line(
+                "memory",
+                &format!("{bytes_of_entity} bytes of an entity, {max_entities} entities of a partition at the most"),
+            )?;
+        }
         line("metrics", &format!("{}_…", self.metrics_prefix))?;
         let sample = match self.sample {
             Some(SampleOutline { training, replay, genuine_outliers }) => {

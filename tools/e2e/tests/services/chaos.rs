@@ -8,8 +8,9 @@ use pulse_e2e::chaos::{Chaos, chaos};
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_dies_all_is_there_once() -> anyhow::Result<()> {
     let run = Chaos {
-        // One in which processors, writers, ML services and brokers are killed, and processors frozen for long.
-        seed: 1,
+        // One in which processors, writers, ML services and brokers are killed, processors frozen for long, Postgres cut off, and
+        // models and configurations switched.
+        seed: 20,
         length: Duration::from_secs(40),
         use_case: "nyc_taxi".to_owned(),
         rate: 500,
