@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pulse_core::ports::{Restored, StateRecord};
@@ -20,6 +21,9 @@ use crate::{query, reading, topics};
 
 use super::partition::Holder;
 use super::{Shared, StartAt};
+
+/// An open transaction of a holder that died keeps an answer away, which is not needed.
+const WARMING_UP: Duration = Duration::from_millis(100);
 
 /// Takes over `partitions`, as long as their `stops` are not set, and tells `each` of them what became of it as soon as it is known. After an error nothing became of
 /// the others.
@@ -37,7 +41,7 @@ pub(super) async fn restore(
     let speaker = shared.speaker()?;
     let group = Arc::new(speaker.group_metadata().ok_or(KafkaError::Closed)?);
     let (asked, asking, wanted) = (Arc::clone(shared), speaker.clone(), partitions.to_vec());
-    let states = spawn_blocking(move || State::read(&asked, &asking, &wanted)).await.map_err(|_| KafkaError::Closed)?;
+    let states = spawn_blocking(move || prepare(&asked, &asking, &wanted)).await.map_err(|_| KafkaError::Closed)?;
     let mut states = states?;
     let speaker = Arc::new(Mutex::new(speaker));
     // All at once, for each takes some round trips.
@@ -106,6 +110,19 @@ impl Position {
         tracing::info!(%group, topic, partition, ?start, offset, "the group has no position yet: beginning");
         Ok(Self { offset, is_committed: false })
     }
+}
+
+/// Does what can be done before anybody is fenced: nobody works on a partition from then until all else is done.
+fn prepare(
+    shared: &Shared,
+    consumer: &BaseConsumer<Context>,
+    partitions: &[u32],
+) -> Result<HashMap<u32, State>, KafkaError> {
+    let states = State::read(shared, consumer, partitions)?;
+    // Whatever the answer is: the coordinator of the group is known and connected from now on.
+    let asked = query::list(&shared.topic, partitions.iter().map(|&partition| (partition, Offset::Invalid)));
+    drop(asked.and_then(|asked| consumer.committed_offsets(asked, WARMING_UP)));
+    Ok(states)
 }
 
 /// The state of a partition: the latest value of each key.

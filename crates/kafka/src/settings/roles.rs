@@ -48,6 +48,9 @@ impl Role<'_> {
                     .set("session.timeout.ms", "6000")
                     // By heartbeats members learn that partitions are to move.
                     .set("heartbeat.interval.ms", "500")
+                    // A partition that is new to us waits for the answer to the question before it, which may be about
+                    // partitions without news.
+                    .set("fetch.wait.max.ms", "100")
                     // New partitions of the input are found after this time, not after five minutes.
                     .set("topic.metadata.refresh.interval.ms", "30000")
                     .set("statistics.interval.ms", "1000");
