@@ -42,8 +42,8 @@ pub(crate) fn to_the_end<C: ConsumerContext>(
             Some(Ok(message)) => {
                 if open.contains(&message.partition()) {
                     take(message.partition().unsigned_abs(), &message);
+                    heard = Instant::now();
                 }
-                heard = Instant::now();
             }
             Some(Err(Native::PartitionEOF(partition))) => {
                 open.remove(&partition);
@@ -51,13 +51,13 @@ pub(crate) fn to_the_end<C: ConsumerContext>(
             }
             Some(Err(error)) if is_final(&error) => break Err(failed(error)),
             // It goes on trying by itself.
-            Some(Err(_)) | None if heard.elapsed() > SILENCE => {
-                break Err(KafkaError::Unreachable { brokers: brokers.to_owned() });
-            }
             Some(Err(_)) | None => {}
         }
         if open.is_empty() {
             break Ok(());
+        }
+        if heard.elapsed() > SILENCE {
+            break Err(KafkaError::Unreachable { brokers: brokers.to_owned() });
         }
     };
     consumer.unassign().map_err(failed)?;

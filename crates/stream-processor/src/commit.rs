@@ -147,8 +147,7 @@ impl<C: Committer> CommitTask<C> {
                     }
                 }
                 () = at(next_at) => {}
-                // Those that have ended are forgotten.
-                Some(_) = taking.join_next() => {}
+                Some(ended) = taking.join_next() => ended.map_err(ProcessorError::Panic)?,
                 Some(ended) = committing.join_next() => ended.map_err(ProcessorError::Panic)?,
             }
             self.show_lag();

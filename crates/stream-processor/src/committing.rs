@@ -98,7 +98,17 @@ impl<C: Committer> Committing<C> {
             self.tell(Settled::Committed(committed));
             commits = failed;
             let Some(error) = failure else { continue };
-            match retry.after(error).await {
+            let gone = async {
+                for of in of.values() {
+                    of.revoked.cancelled().await;
+                }
+            };
+            let next = tokio::select! {
+                next = retry.after(error) => next,
+                // Whoever takes it over waits for our end.
+                () = gone => return,
+            };
+            match next {
                 Ok(Next::Again) => {}
                 Ok(Next::GiveUp) => return self.give_up(&commits, &of),
                 Err(error) => return self.tell(Settled::Failed(ProcessorError::Commit(Box::new(error)))),

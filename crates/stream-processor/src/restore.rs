@@ -1,5 +1,6 @@
 //! Taking partitions over, beside the commits of others.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use pulse_core::ports::{Committer, Restored};
@@ -46,19 +47,22 @@ impl<C: Committer> Taking<C> {
         let mut retry = Retry::new("restore", &self.metrics, &self.trouble);
         loop {
             let alone = self.one_at_a_time.lock().await;
+            // In one order, as commits do.
+            wanted.sort_unstable_by_key(|wanted| wanted.assignment.partition);
+            let mut turns = HashMap::new();
+            for Wanted { assignment, turnstile, .. } in &wanted {
+                turns.insert(assignment.partition, Arc::clone(turnstile).lock_owned().await);
+            }
+            // Right before: who is wanted no longer must fence nobody.
             wanted.retain(|wanted| !wanted.revoked.is_cancelled());
             let partitions: Vec<u32> = wanted.iter().map(|wanted| wanted.assignment.partition).collect();
             if partitions.is_empty() {
                 return;
             }
-            // In one order, as commits do.
-            wanted.sort_unstable_by_key(|wanted| wanted.assignment.partition);
-            let mut turns = Vec::new();
-            for wanted in &wanted {
-                turns.push(Arc::clone(&wanted.turnstile).lock_owned().await);
-            }
             let mut failure = None;
             let taken = |partition, result: Result<Restored, C::Error>| {
+                // What was taken over need not wait for the others.
+                turns.remove(&partition);
                 let Some(index) = wanted.iter().position(|wanted| wanted.assignment.partition == partition) else {
                     return;
                 };

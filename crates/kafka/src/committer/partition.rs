@@ -237,6 +237,10 @@ impl Worker {
             self.state = State::Fenced;
             return Err(self.shared.fenced(self.partition));
         }
+        // To ask may have taken long.
+        if self.leaving.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed) {
+            return Err(self.shared.fenced(self.partition));
+        }
         let producer = self.initialise()?;
         let found = self.committed(&*self.shared.speaker()?)?;
         if !is_ours(found) {

@@ -187,6 +187,11 @@ async fn the_state_of_a_holder_that_works_on_is_that_of_the_committed_offset() -
     broker.producer().append((0..100).map(|_| record("input", 0, "{}")).collect()).await?;
     let mut holder = broker.committer("workers", "input", StartAt::Earliest).await;
     restore(&holder, &[0, 1]).await?;
+    // Of the other partition there is so much that the end of this one comes first.
+    let filling = noise(700_000);
+    let entry = |key: u8| StateRecord { key: vec![key].into(), value: Some(filling.clone().into_bytes().into()) };
+    let large = Commit { state: (0..20).map(entry).collect(), ..commit(1, 1, &[]) };
+    holder.commit(&[large]).await.remove(0)?;
     let mut next = 0_u64;
     let mut committed = 0;
     for _ in 0..HOLDERS {

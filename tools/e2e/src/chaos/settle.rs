@@ -44,14 +44,14 @@ pub(super) async fn settle(world: &mut World, say: &(dyn Fn(&str) + Sync)) -> an
     let events = log.iter().map(|batch| batch.records.len()).sum();
     say(&format!("{events} events; waiting until they are worked off"));
     processed(world, &ends(&log)).await?;
+    let found = all_records(&kafka, TOPIC_ANOMALIES).await?;
+    stored(world, &ends(&found)).await?;
     let told = told(&all_records(&kafka, &state_topic(&world.dir.use_case.name)).await?);
     let switches: usize = told.values().map(|told| told.len().saturating_sub(1)).sum();
     let (dirs, judged) = ([world.dir.clone(), world.other.clone()], Arc::clone(&log));
     let expected = spawn_blocking(move || verdicts_as_told(&dirs, &judged, &told)).await??;
     let letters = check::letters_of(&log, &expected)?;
     let anomalies = check::placed(expected.anomalies)?.into_iter().collect();
-    let found = all_records(&kafka, TOPIC_ANOMALIES).await?;
-    stored(world, &ends(&found)).await?;
 
     let use_case = &world.dir.use_case.name;
     let in_topic = check::anomalies_in(&found, use_case)?;

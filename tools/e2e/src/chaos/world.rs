@@ -18,7 +18,7 @@ use super::fleet::Fleet;
 use super::plan::{Action, Network, Role, Step, Target};
 use crate::stack;
 
-/// Copies a use case from one folder into another, with another seed, from which another model comes.
+/// Copies a use case from one folder into another, with another seed, from which another model comes, and another threshold.
 fn another_version(from: &Path, to: &Path, use_case: &str) -> anyhow::Result<UseCaseDir> {
     let copy = to.join(use_case);
     fs::create_dir_all(&copy)?;
@@ -29,9 +29,20 @@ fn another_version(from: &Path, to: &Path, use_case: &str) -> anyhow::Result<Use
         }
     }
     let config = copy.join("config.yaml");
-    // What has no forest gets another comment, and so another version of its configuration.
-    let text = fs::read_to_string(&config)?.replace("\n    seed: 42\n", "\n    seed: 43\n");
-    fs::write(&config, format!("{text}# the second version\n"))?;
+    let text = fs::read_to_string(&config)?;
+    let other: Vec<String> = text
+        .lines()
+        .map(|line| match line.trim_start().split_once(": ") {
+            Some(("seed", "42")) => line.replace("42", "43"),
+            // Another threshold, so that also what the rolling rule says is another.
+            Some(("threshold", number)) if number.parse::<u32>().is_ok() => format!("{line}.5"),
+            _ => line.to_owned(),
+        })
+        .collect();
+    let changed = text.lines().zip(&other).filter(|(before, after)| before != after).count();
+    let wanted = 1 + usize::from(text.contains("isolation_forest:"));
+    ensure!(changed == wanted, "{changed} settings of {use_case} were changed for another version, not {wanted}");
+    fs::write(&config, other.join("\n"))?;
     Ok(UseCaseDir::load(to, use_case)?)
 }
 

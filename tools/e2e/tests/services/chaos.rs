@@ -17,6 +17,8 @@ async fn whatever_dies_all_is_there_once() -> anyhow::Result<()> {
         settings: Vec::new(),
         logs: Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos"),
     };
-    println!("{}", chaos(&run, &|text| println!("{text}")).await?);
+    let told = chaos(&run, &|text| println!("{text}")).await?;
+    println!("{told}");
+    assert!(!told.contains(" 0 switches"), "{told}");
     Ok(())
 }
