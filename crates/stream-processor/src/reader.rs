@@ -205,8 +205,11 @@ impl<S: EventSource> Reader<S> {
     async fn revoke(&mut self, partitions: Vec<u32>) -> bool {
         tracing::info!(?partitions, "partitions revoked");
         let until = Instant::now() + HANDING_OVER;
-        let (leaving, gone) = partitions.into_iter().partition(|&partition| self.holdings.revoke(partition, until));
-        self.look_at = Some(Instant::now());
+        let (leaving, gone): (Vec<u32>, Vec<u32>) =
+            partitions.into_iter().partition(|&partition| self.holdings.revoke(partition, until));
+        // Now, and not again: what comes to the state later has to be read while nobody works on the partition.
+        self.save(&leaving, true);
+        self.look_at = Some(Instant::now() + LOOK);
         self.to_committer.send(ToCommitter::HandOver(leaving)).await.is_ok() && self.let_go(gone).await
     }
 
@@ -225,7 +228,7 @@ impl<S: EventSource> Reader<S> {
         self.to_committer.send(ToCommitter::Revoke(partitions)).await.is_ok()
     }
 
-    /// Has what is leaving us saved, which shows whether somebody else has taken it.
+    /// Has the positions of what is leaving us committed, which shows whether somebody else has taken it.
     async fn look(&mut self) -> bool {
         let overdue = self.holdings.give_up();
         if !overdue.is_empty() {
@@ -235,15 +238,19 @@ impl<S: EventSource> Reader<S> {
             return false;
         }
         let leaving = self.holdings.leaving();
-        for &partition in &leaving {
-            // Where there is no room, a commit comes anyway.
-            self.worker(partition).try_send(ToWorker::Save { partition }).unwrap_or_default();
-        }
+        self.save(&leaving, false);
         let stops = matches!(self.stop, Stop::Leaving(_));
         let goes_on = !stops || self.leave().await && !self.is_left();
         // From now on, as the brokers may have taken long to answer.
         self.look_at = (stops || !leaving.is_empty()).then(|| Instant::now() + LOOK);
         goes_on
+    }
+
+    /// Has positions committed. Where there is no room for that, a commit comes anyway.
+    fn save(&self, partitions: &[u32], with_state: bool) {
+        for &partition in partitions {
+            self.worker(partition).try_send(ToWorker::Save { partition, with_state }).unwrap_or_default();
+        }
     }
 
     /// Whether others have taken over all that was ours, after we were told to stop.

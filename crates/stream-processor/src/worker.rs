@@ -23,8 +23,8 @@ pub(crate) enum ToWorker {
     Assign { assignment: Assignment, pipeline: Box<PartitionPipeline>, judge_from: u64, begins: bool },
     /// It no longer is.
     Revoke { partition: u32 },
-    /// Commit its position and what has changed of its state, even if nothing has.
-    Save { partition: u32 },
+    /// Commit its position, and what has changed of its state where that is asked for, even if nothing has.
+    Save { partition: u32, with_state: bool },
     /// Records of a partition of ours.
     Batch(RecordBatch),
 }
@@ -127,8 +127,8 @@ impl<S: Scorer> Worker<S> {
                 }
                 Ok(true)
             }
-            ToWorker::Save { partition } => {
-                let saved = self.owned.get_mut(&partition).map(Owned::save);
+            ToWorker::Save { partition, with_state } => {
+                let saved = self.owned.get_mut(&partition).map(|owned| owned.save(with_state));
                 Ok(saved.is_none_or(|saved| self.send(saved)))
             }
             ToWorker::Batch(batch) => self.work(batch),
@@ -244,9 +244,9 @@ impl Owned {
         self.pipeline.position().max(self.judge_from)
     }
 
-    /// The position as it is, and the state where that is cheap.
-    fn save(&mut self) -> ToCommitter {
-        let state = if self.is_cheap() { self.snapshot() } else { Vec::new() };
+    /// The position as it is, and the state where that is wanted and cheap.
+    fn save(&mut self, with_state: bool) -> ToCommitter {
+        let state = if with_state && self.is_cheap() { self.snapshot() } else { Vec::new() };
         self.done(self.standing(), state)
     }
 
