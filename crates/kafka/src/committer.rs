@@ -1,8 +1,8 @@
 //! The [`Committer`]: one transactional producer for each partition of the input.
 //!
 //! The transactional id belongs to the partition. Whoever initialises it fences the one before, at once, and has its open
-//! transaction aborted, which would otherwise hide the committed offset until it times out. So the committed
-//! offset is read after that. The state may be older, and is read before, while whoever holds the partition works on.
+//! transaction aborted, which would otherwise hide the committed offset until it times out. So the committed offset is read
+//! after that. Most of the state is read before, while whoever holds the partition works on.
 
 mod partition;
 mod restore;
@@ -192,15 +192,17 @@ impl Shared {
 
     /// Speaks for the group without being a member: asks for its offsets, and reads its state.
     fn speaker(&self) -> Result<Aside<BaseConsumer<Context>>, KafkaError> {
-        let client = self.settings.client(&Role::Reader(&self.group))?;
+        self.consumer(&Role::Reader(&self.group))
+    }
+
+    fn consumer(&self, role: &Role<'_>) -> Result<Aside<BaseConsumer<Context>>, KafkaError> {
+        let client = self.settings.client(role)?;
         client.create_with_context(Context::new()).map(Aside::new).map_err(KafkaError::of_setup)
     }
 
-    /// As [`speaker`](Self::speaker); but a transaction that is still open does not keep it from seeing the offset before.
+    /// As [`speaker`](Self::speaker), for a look at offsets while others may be committing.
     fn onlooker(&self) -> Result<Aside<BaseConsumer<Context>>, KafkaError> {
-        let mut client = self.settings.client(&Role::Reader(&self.group))?;
-        client.set("isolation.level", "read_uncommitted");
-        client.create_with_context(Context::new()).map(Aside::new).map_err(KafkaError::of_setup)
+        self.consumer(&Role::Onlooker(&self.group))
     }
 
     fn fenced(&self, partition: u32) -> KafkaError {

@@ -27,9 +27,7 @@ impl Onlooker {
     /// When librdkafka does not take the settings, there is no such topic, or brokers do not answer.
     pub async fn new(settings: &KafkaSettings, group: &str, topic: &str) -> Result<Self, KafkaError> {
         let partitions = (0..partitions_of(settings, topic).await?).collect();
-        let mut client = settings.client(&Role::Reader(group))?;
-        // An offset of a transaction that is still open does not hide the one before it.
-        client.set("isolation.level", "read_uncommitted");
+        let client = settings.client(&Role::Onlooker(group))?;
         let consumer = Aside::new(client.create_with_context(Context::new()).map_err(KafkaError::of_setup)?);
         Ok(Self { consumer, brokers: settings.brokers.clone(), topic: topic.to_owned(), partitions })
     }

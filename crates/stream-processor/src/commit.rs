@@ -157,11 +157,12 @@ impl<C: Committer> CommitTask<C> {
     /// Does what it is told, but for partitions that are to be taken over: those it gives back.
     fn hear(&mut self, message: ToCommitter) -> Option<Vec<Assignment>> {
         match message {
-            ToCommitter::Done(done) if self.is_held(done.assignment) => {
-                self.held.entry(done.assignment.partition).and_modify(|held| held.waiting.push(*done));
+            ToCommitter::Done(done) => {
+                // What was judged when it was ours is dropped.
+                if let Some(held) = self.current(done.assignment).filter(|held| held.taken) {
+                    held.waiting.push(*done);
+                }
             }
-            // Judged when it was ours.
-            ToCommitter::Done(_) => {}
             ToCommitter::Restore(assignments) => return Some(assignments),
             ToCommitter::HandOver(partitions) => self.committer.hand_over(&partitions),
             ToCommitter::Revoke(partitions) => self.let_go(&partitions),
@@ -223,24 +224,26 @@ impl<C: Committer> CommitTask<C> {
                     self.count(assignment, now);
                 }
             }
-            Settled::Lost(assignment, reason) if self.is_wanted(assignment) => self.lose(assignment.partition, reason),
-            Settled::Lost(..) => {}
+            Settled::Lost(assignment, reason) => self.lose(assignment, reason),
             Settled::Failed(error) => return Err(error),
-            // What follows must not be committed without it.
-            Settled::GivenUp(assignment) if self.is_wanted(assignment) => drop(self.held.remove(&assignment.partition)),
-            Settled::GivenUp(_) => {}
+            Settled::GivenUp(assignment) => {
+                // What follows must not be committed without it.
+                if self.current(assignment).is_some() {
+                    self.held.remove(&assignment.partition);
+                }
+            }
         }
         Ok(())
     }
 
     /// Counts what was just committed of a partition.
     fn count(&mut self, assignment: Assignment, now: i64) {
-        let held = self.held.get_mut(&assignment.partition).filter(|held| held.number == assignment.number);
-        let Some(held) = held else { return };
-        for done in held.under_way.drain(..) {
+        let Some(held) = self.current(assignment) else { return };
+        let committed = std::mem::take(&mut held.under_way);
+        held.lag = committed.iter().rev().find_map(|done| done.lag).unwrap_or(held.lag);
+        for done in committed {
             self.metrics.committed(&done.outcome, now);
             self.progress.committed(&done.outcome.counts, &done.outcome.judged, now);
-            held.lag = done.lag.unwrap_or(held.lag);
         }
     }
 
@@ -290,8 +293,7 @@ impl<C: Committer> CommitTask<C> {
                 // Taken away and given back: it is being taken over once more.
                 Some(_) => {}
             },
-            Taken::Lost(assignment, reason) if self.is_wanted(assignment) => self.lose(assignment.partition, reason),
-            Taken::Lost(..) => {}
+            Taken::Lost(assignment, reason) => self.lose(assignment, reason),
             Taken::Failed(error) => return Err(error),
         }
         Ok(())
@@ -303,9 +305,7 @@ impl<C: Committer> CommitTask<C> {
     }
 
     fn set_lag(&mut self, assignment: Assignment, lag: u64) {
-        if self.is_wanted(assignment)
-            && let Some(held) = self.held.get_mut(&assignment.partition)
-        {
+        if let Some(held) = self.current(assignment) {
             held.lag = lag;
         }
     }
@@ -316,18 +316,16 @@ impl<C: Committer> CommitTask<C> {
         self.metrics.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
     }
 
-    fn is_wanted(&self, Assignment { partition, number }: Assignment) -> bool {
-        self.held.get(&partition).is_some_and(|held| held.number == number)
+    /// The partition, unless it is ours no longer, or anew.
+    fn current(&mut self, Assignment { partition, number }: Assignment) -> Option<&mut Held> {
+        self.held.get_mut(&partition).filter(|held| held.number == number)
     }
 
-    fn is_held(&self, assignment: Assignment) -> bool {
-        self.is_wanted(assignment) && self.held.get(&assignment.partition).is_some_and(|held| held.taken)
-    }
-
-    fn lose(&mut self, partition: u32, reason: String) {
-        let Some(Held { number, .. }) = self.held.remove(&partition) else { return };
-        self.committer.release(&[partition]);
-        self.tell(Turn::Lost(Assignment { partition, number }, reason));
+    fn lose(&mut self, assignment: Assignment, reason: String) {
+        if self.current(assignment).is_some() {
+            self.let_go(&[assignment.partition]);
+            self.tell(Turn::Lost(assignment, reason));
+        }
     }
 
     fn tell(&self, turn: Turn) {

@@ -32,10 +32,8 @@ const TAKING: Duration = Duration::from_secs(4);
 /// What comes of a commit.
 pub(super) type Answer = oneshot::Receiver<Result<(), KafkaError>>;
 
-/// What a partition's thread is told.
-enum Job {
-    Commit(Commit, oneshot::Sender<Result<(), KafkaError>>),
-}
+/// What a partition's thread is to commit, and who wants to know what comes of it.
+type Job = (Commit, oneshot::Sender<Result<(), KafkaError>>);
 
 /// Tells a partition's thread what to do. Dropped, it lets go of the partition.
 #[derive(Debug)]
@@ -85,7 +83,7 @@ impl Holder {
     /// Begins to commit; the answer comes later.
     pub(super) fn commit(&self, commit: Commit) -> Result<Answer, KafkaError> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job::Commit(commit, answer)).map_err(|_| KafkaError::Closed)?;
+        self.jobs.send((commit, answer)).map_err(|_| KafkaError::Closed)?;
         Ok(answered)
     }
 }
@@ -125,7 +123,7 @@ impl Worker {
         loop {
             match inbox.recv_timeout(SERVE) {
                 // Whoever asked may have gone meanwhile.
-                Ok(Job::Commit(commit, answer)) => drop(answer.send(self.commit(&commit))),
+                Ok((commit, answer)) => drop(answer.send(self.commit(&commit))),
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     if let State::Ready(producer) = &self.state {
                         producer.poll(Duration::ZERO);

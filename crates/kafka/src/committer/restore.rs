@@ -25,8 +25,8 @@ use super::{Shared, StartAt};
 /// An open transaction of a holder that died keeps an answer away, which is not needed.
 const WARMING_UP: Duration = Duration::from_millis(100);
 
-/// Takes over `partitions`, as long as their `stops` are not set, and tells `each` of them what became of it as soon as it is known. After an error nothing became of
-/// the others.
+/// Takes over `partitions`, as long as their `stops` are not set, and tells `each` of them what became of it as soon as it is
+/// known. After an error nothing became of the others.
 pub(super) async fn restore(
     shared: &Arc<Shared>,
     partitions: &[u32],

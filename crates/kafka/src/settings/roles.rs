@@ -23,6 +23,8 @@ pub(crate) enum Role<'a> {
     Lookup,
     /// Reads given partitions in the name of a group, without being a member of it.
     Reader(&'a str),
+    /// As a reader; but a transaction that is still open does not keep it from seeing the offset before.
+    Onlooker(&'a str),
     /// Reads as a member of a group.
     Member(&'a str),
     /// Writes.
@@ -36,7 +38,7 @@ impl Role<'_> {
     pub(super) fn tune(&self, config: &mut ClientConfig) {
         match self {
             Self::Lookup => {}
-            Self::Reader(_) => {
+            Self::Reader(_) | Self::Onlooker(_) => {
                 tune_fetching(config);
                 // It reads to an end that is there: to wait for more there would only delay it.
                 config.set("fetch.wait.max.ms", "10");
@@ -74,12 +76,15 @@ impl Role<'_> {
     pub(super) fn guarantee(&self, config: &mut ClientConfig) {
         match self {
             Self::Lookup => guarantee_reading(config),
-            Self::Reader(group) | Self::Member(group) => {
+            Self::Reader(group) | Self::Onlooker(group) | Self::Member(group) => {
                 guarantee_reading(config);
                 config
                     .set("group.id", *group)
                     .set("group.protocol", "classic")
                     .set("partition.assignment.strategy", "cooperative-sticky");
+                if let Self::Onlooker(_) = self {
+                    config.set("isolation.level", "read_uncommitted");
+                }
             }
             Self::Producer => {
                 guarantee_writing(config);

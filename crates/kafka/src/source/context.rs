@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError as Native, KafkaResult};
+use rdkafka::error::KafkaError as Native;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
@@ -100,18 +100,4 @@ impl ConsumerContext for SourceContext {
             self.tell(News::Revoked(partitions));
         }
     }
-}
-
-/// Those of `list` that librdkafka reads.
-pub(super) fn open_ones(
-    consumer: &BaseConsumer<SourceContext>,
-    list: &TopicPartitionList,
-) -> KafkaResult<TopicPartitionList> {
-    let mut open = TopicPartitionList::new();
-    for element in consumer.assignment()?.elements() {
-        if list.find_partition(element.topic(), element.partition()).is_some() {
-            open.add_partition(element.topic(), element.partition());
-        }
-    }
-    Ok(open)
 }

@@ -24,7 +24,7 @@ use crate::query;
 use crate::topics::SPREADING;
 
 use super::LostRecords;
-use super::context::{News, SourceContext, open_ones};
+use super::context::{News, SourceContext};
 use super::reading::Reading;
 
 /// Records that are taken from librdkafka in a row at the most, so that batches of slow partitions do not wait for others.
@@ -266,8 +266,13 @@ impl Poller {
 
     /// Tells librdkafka not to read `partitions`.
     fn close(&self, partitions: &[u32]) -> KafkaResult<()> {
-        let list = query::list(&self.topic, partitions.iter().map(|&partition| (partition, Offset::Invalid)))?;
-        let open = open_ones(&self.consumer, &list)?;
+        // It refuses those that it does not read.
+        let mut open = TopicPartitionList::new();
+        for element in self.consumer.assignment()?.elements() {
+            if partitions.contains(&element.partition().unsigned_abs()) {
+                open.add_partition(element.topic(), element.partition());
+            }
+        }
         if open.count() == 0 { Ok(()) } else { self.consumer.incremental_unassign(&open) }
     }
 
