@@ -1,14 +1,20 @@
 //! Questions about partitions: where they begin, where they end, where a group stands.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
+
+use crate::error::{is_leaderless, is_unknown_topic};
 
 /// How long an answer is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long those who can do nothing else meanwhile wait for brokers to learn of a new topic, or of a new leader.
+const SETTLING: Duration = Duration::from_secs(3);
+/// Pause before brokers that do not know yet are asked again.
+pub(crate) const MOMENT: Duration = Duration::from_millis(100);
 
 /// The number that librdkafka has for a partition.
 pub(crate) fn native(partition: u32) -> i32 {
@@ -55,6 +61,28 @@ pub(crate) fn bounds<C: ConsumerContext>(
 ) -> KafkaResult<BTreeMap<u32, u64>> {
     let asked = list(topic, partitions.iter().map(|&partition| (partition, place)))?;
     offsets(&consumer.offsets_for_times(asked, PATIENCE)?)
+}
+
+/// As [`bounds`], of a topic that was seen: brokers that do not know it yet, or not its leader, are asked again for a while.
+pub(crate) fn settled_bounds<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[u32],
+    place: Offset,
+) -> KafkaResult<BTreeMap<u32, u64>> {
+    let begun = Instant::now();
+    loop {
+        let asked = bounds(consumer, topic, partitions, place);
+        if !asked.as_ref().is_err_and(is_unsettled) || begun.elapsed() > SETTLING {
+            return asked;
+        }
+        std::thread::sleep(MOMENT);
+    }
+}
+
+/// A broker may be the last to learn of a new topic, or of a new leader.
+pub(crate) fn is_unsettled(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(|code| is_leaderless(code) || is_unknown_topic(code))
 }
 
 /// The first offset of each of `partitions` whose record is not older than `time`; none where there is none.

@@ -94,7 +94,7 @@ impl Position {
         if let Some(&offset) = committed.get(&partition) {
             return Ok(Self { offset, is_committed: true });
         }
-        let end = |place| query::bounds(consumer, topic, &asked, place).map_err(failed);
+        let end = |place| query::settled_bounds(consumer, topic, &asked, place).map_err(failed);
         let starts = match shared.start {
             StartAt::Earliest => end(Offset::Beginning)?,
             StartAt::Latest => end(Offset::End)?,
@@ -201,6 +201,6 @@ fn bounds(
     partitions: &[u32],
     place: Offset,
 ) -> Result<BTreeMap<u32, u64>, KafkaError> {
-    query::bounds(consumer, &shared.state_topic, partitions, place)
+    query::settled_bounds(consumer, &shared.state_topic, partitions, place)
         .map_err(|source| shared.failed("ask where the state begins and ends", source))
 }

@@ -24,7 +24,7 @@ pub(super) fn records(settings: &KafkaSettings, topic: &str, partitions: u32) ->
     let consumer: BaseConsumer<Context> = client.create_with_context(Context::new()).map_err(KafkaError::of_setup)?;
     let all: Vec<u32> = (0..partitions).collect();
     let failed = |source| KafkaError::of(&settings.brokers, format!("read topic {topic:?}"), Some(topic), source);
-    let bounds = |place| query::bounds(&consumer, topic, &all, place).map_err(failed);
+    let bounds = |place| query::settled_bounds(&consumer, topic, &all, place).map_err(failed);
     let (begins, ends) = (bounds(Offset::Beginning)?, bounds(Offset::End)?);
     let mut last: BTreeMap<u32, Record> = BTreeMap::new();
     // Where reading begins next, of those without a record yet.

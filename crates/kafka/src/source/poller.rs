@@ -19,7 +19,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog;
-use crate::error::{KafkaError, is_away, is_leaderless, is_refused, is_unknown_topic};
+use crate::error::{KafkaError, is_away, is_refused, is_unknown_topic};
 use crate::query;
 use crate::topics::SPREADING;
 
@@ -39,8 +39,6 @@ const STALL: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long brokers may take to say who is in the group: the partitions are not read meanwhile.
 const ASKING: Duration = Duration::from_millis(300);
-/// Pause before brokers that do not know yet are asked again.
-const MOMENT: Duration = Duration::from_millis(100);
 
 /// What the poller is told.
 #[derive(Debug)]
@@ -218,12 +216,11 @@ impl Poller {
             Ok(bounds) => bounds,
             // The link says so.
             Err(error) if error.rdkafka_error_code().is_some_and(is_away) => return Ok(()),
-            // A broker may be the last to learn of a new topic, or of a new leader.
             Err(error)
-                if error.rdkafka_error_code().is_some_and(|code| is_unknown_topic(code) || is_leaderless(code))
+                if query::is_unsettled(&error)
                     && self.unknown_since.get_or_insert_with(Instant::now).elapsed() < SPREADING =>
             {
-                self.pause_until = Some(Instant::now() + MOMENT);
+                self.pause_until = Some(Instant::now() + query::MOMENT);
                 return Ok(());
             }
             Err(error) => return Err(error),
