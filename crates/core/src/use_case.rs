@@ -10,3 +10,4 @@ pub use checked::{
     FeatureType, ForestSettings, NumberLimits, NumberProfile, PayloadLimits, Profile, RollingSettings, Rule,
     SimulatedAnomaly, SimulatorSettings, TextLimits, TimestampField, UseCase,
 };
+pub use raw::ForestKind;

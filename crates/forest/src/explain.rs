@@ -10,7 +10,10 @@
 //!
 //! so that the reductions are positive in sum exactly where the score is above 0.5.
 
-use crate::forest::IsolationForest;
+use linfa::Float;
+
+use crate::forest::{IsolationForest, Trees, with_trees};
+use crate::tree::{TREES, Tree};
 
 impl IsolationForest {
     /// For each column, by how many splits it shortened the mean path of `row`; negative where the row is more usual than
@@ -19,15 +22,25 @@ impl IsolationForest {
     /// # Panics
     /// When the row has not [`columns`](Self::columns) values.
     #[must_use]
-    pub fn path_reductions(&self, row: &[f64]) -> Vec<f64> {
-        let row = self.lay_out_one(row);
+    pub fn path_reductions<F: Float>(&self, row: &[F]) -> Vec<f64> {
+        let mut credits = vec![0.0_f32; self.columns + 1];
         let mut reductions = vec![0.0; self.columns];
-        for tree in &self.trees {
-            for (column, reduction) in tree.reductions(&row, self.columns) {
-                reductions[column] += reduction;
-            }
-        }
-        let trees = self.trees.len() as f64;
+        self.with_laid_out(row, |row| {
+            with_trees!(&self.trees, trees => {
+                let (together, rest) = trees.as_chunks::<TREES>();
+                let (mut paths, mut path) = (Vec::new(), Vec::new());
+                for trees in together {
+                    Tree::credit(trees, row, &self.centres, &mut paths, &mut credits);
+                    // Few enough to be summed without much rounding.
+                    settle(&mut credits, &mut reductions);
+                }
+                for tree in rest {
+                    Tree::credit(std::array::from_ref(tree), row, &self.centres, &mut path, &mut credits);
+                }
+                settle(&mut credits, &mut reductions);
+            });
+        });
+        let trees = self.trees() as f64;
         reductions.iter_mut().for_each(|reduction| *reduction /= trees);
         reductions
     }
@@ -38,7 +51,7 @@ impl IsolationForest {
     /// # Panics
     /// When the row has not [`columns`](Self::columns) values.
     #[must_use]
-    pub fn contributions(&self, row: &[f64]) -> Vec<f64> {
+    pub fn contributions<F: Float>(&self, row: &[F]) -> Vec<f64> {
         let mut shares = self.path_reductions(row);
         shares.iter_mut().for_each(|share| *share = share.max(0.0));
         let total: f64 = shares.iter().sum();
@@ -48,5 +61,12 @@ impl IsolationForest {
             shares.fill(1.0 / self.columns as f64);
         }
         shares
+    }
+}
+
+/// Moves what is in `credits` to `reductions`.
+fn settle(credits: &mut [f32], reductions: &mut [f64]) {
+    for (reduction, credit) in reductions.iter_mut().zip(credits) {
+        *reduction += f64::from(std::mem::take(credit));
     }
 }

@@ -1,30 +1,58 @@
 //! The fitted forest and its scores.
 
-use linfa::DatasetBase;
 use linfa::traits::{Fit, PredictInplace};
+use linfa::{DatasetBase, Float};
 use ndarray::{Array1, ArrayBase, ArrayView2, ArrayViewMut1, Axis, Data, Ix2};
 
 use crate::error::ForestError;
-use crate::grow::{Grower, TrainingColumns};
-use crate::node::{MAX_COLUMNS, lay_out, slots};
+use crate::grow::{Grower, Grown};
+use crate::layout::{MAX_COLUMNS, lay_out, slots};
+use crate::node::Node;
 use crate::params::ValidForestParams;
-use crate::path_length::MeanPathLength;
-use crate::tree::{LANES, Tree};
+use crate::path_length::{MeanPathLength, mean_path_length};
+use crate::plane::Plane;
+use crate::tree::{Branch, LANES, TREES, Tree};
 
 /// Rows that pass one tree before the next: few enough to stay in the fastest cache beside it.
-const BLOCK: usize = 256;
+const BLOCK: usize = 128;
+/// Slots of a row that are laid out without a place on the heap.
+const SMALL: usize = 64;
 
 /// A fitted isolation forest.
 #[derive(Debug, Clone)]
 pub struct IsolationForest {
-    pub(crate) trees: Vec<Tree>,
+    pub(crate) trees: Trees,
     pub(crate) columns: usize,
-    sample_size: usize,
+    pub(crate) sample_size: usize,
     /// `c(sample size)`.
-    mean_path_length: f64,
+    pub(crate) mean_path_length: f64,
+    /// The means of the columns of the training rows, and a 0.
+    pub(crate) centres: Box<[f32]>,
 }
 
-impl<D: Data<Elem = f64>, T> Fit<ArrayBase<D, Ix2>, T, ForestError> for ValidForestParams {
+/// The trees, by how many columns their splits can look at.
+#[derive(Debug, Clone)]
+pub(crate) enum Trees {
+    One(Box<[Tree<Node>]>),
+    Two(Box<[Tree<Plane<2>>]>),
+    Four(Box<[Tree<Plane<4>>]>),
+    Sixteen(Box<[Tree<Plane<16>>]>),
+}
+
+/// Does the same with trees of any kind.
+macro_rules! with_trees {
+    ($kind:expr, $trees:ident => $do:expr) => {
+        match $kind {
+            Trees::One($trees) => $do,
+            Trees::Two($trees) => $do,
+            Trees::Four($trees) => $do,
+            Trees::Sixteen($trees) => $do,
+        }
+    };
+}
+pub(crate) use with_trees;
+
+impl<F: Float, D: Data<Elem = F>, T> Fit<ArrayBase<D, Ix2>, T, ForestError> for ValidForestParams {
     type Object = IsolationForest;
 
     /// Grows the trees. Targets are not looked at.
@@ -34,20 +62,52 @@ impl<D: Data<Elem = f64>, T> Fit<ArrayBase<D, Ix2>, T, ForestError> for ValidFor
             (_, 0) => return Err(ForestError::NoColumns),
             (0, _) => return Err(ForestError::NoRows),
             (_, columns) if columns > MAX_COLUMNS => return Err(ForestError::TooManyColumns(columns)),
+            (rows, _) if u32::try_from(rows).is_err() => return Err(ForestError::TooManyRows(rows)),
             _ => {}
         }
         let sample_size = rows.nrows().min(self.sample_size() as usize);
-        let training = TrainingColumns::new(rows);
         let mean = MeanPathLength::up_to(sample_size);
-        let mut grower = Grower::new(&training, self, &mean, sample_size);
-        Ok(IsolationForest {
-            trees: (0..self.trees()).map(|index| grower.grow(index)).collect(),
-            columns: rows.ncols(),
-            sample_size,
-            // Rounded as leaves are, so that rows which are all alike score exactly 0.5.
-            mean_path_length: f64::from(mean.of(sample_size) as f32),
-        })
+        let (trees, centres) = match self.columns_per_split().min(rows.ncols() as u32) {
+            1 => grow(rows, self, &mean, Trees::One),
+            2 => grow(rows, self, &mean, Trees::Two),
+            3..=4 => grow(rows, self, &mean, Trees::Four),
+            _ => grow(rows, self, &mean, Trees::Sixteen),
+        };
+        let mean_path_length = mean_path_length(sample_size);
+        Ok(IsolationForest { trees, columns: rows.ncols(), sample_size, mean_path_length, centres })
     }
+}
+
+/// The trees, and the means of the columns of all rows that they were grown on.
+fn grow<'a, N: Branch, F: Float>(
+    rows: ArrayView2<'a, F>,
+    params: &'a ValidForestParams,
+    mean: &'a MeanPathLength,
+    kind: impl Fn(Box<[Tree<N>]>) -> Trees,
+) -> (Trees, Box<[f32]>) {
+    let numbers: Vec<u32> = (0..params.trees()).collect();
+    let grow_some = |numbers: &[u32]| {
+        let mut grower = Grower::new(rows, params, mean);
+        numbers.iter().map(|&number| grower.grow(number)).collect::<Vec<Grown<N>>>()
+    };
+    let share = numbers.len().div_ceil(params.threads());
+    let grown = match params.threads() {
+        1 => grow_some(&numbers),
+        _ => std::thread::scope(|scope| {
+            let growing: Vec<_> = numbers.chunks(share).map(|numbers| scope.spawn(|| grow_some(numbers))).collect();
+            let joined = growing.into_iter().map(|thread| thread.join());
+            joined.flat_map(|grown| grown.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        }),
+    };
+    let mut known = vec![(0.0, 0.0); rows.ncols()];
+    for (_, of_tree) in &grown {
+        for (known, of_tree) in known.iter_mut().zip(of_tree) {
+            *known = (known.0 + of_tree.0, known.1 + of_tree.1);
+        }
+    }
+    let centre = |&(sum, number): &(f64, f64)| if number > 0.0 { (sum / number) as f32 } else { 0.0 };
+    let centres = known.iter().map(centre).chain([0.0]).collect();
+    (kind(grown.into_iter().map(|(tree, _)| tree).collect()), centres)
 }
 
 impl IsolationForest {
@@ -60,10 +120,10 @@ impl IsolationForest {
     /// Number of trees.
     #[must_use]
     pub fn trees(&self) -> usize {
-        self.trees.len()
+        with_trees!(&self.trees, trees => trees.len())
     }
 
-    /// Rows that each tree was grown on.
+    /// Rows that each tree was grown on, at the most.
     #[must_use]
     pub fn sample_size(&self) -> usize {
         self.sample_size
@@ -80,7 +140,7 @@ impl IsolationForest {
     /// # Panics
     /// When the rows have not [`columns`](Self::columns) values.
     #[must_use]
-    pub fn score_rows(&self, rows: ArrayView2<'_, f64>) -> Array1<f64> {
+    pub fn score_rows<F: Float>(&self, rows: ArrayView2<'_, F>) -> Array1<f64> {
         let mut scores = Array1::zeros(rows.nrows());
         self.score_into(rows, scores.view_mut());
         scores
@@ -91,50 +151,79 @@ impl IsolationForest {
     /// # Panics
     /// When the row has not [`columns`](Self::columns) values.
     #[must_use]
-    pub fn score_one(&self, row: &[f64]) -> f64 {
-        let row = self.lay_out_one(row);
-        let total = self.trees.iter().map(|tree| f64::from(tree.path_length(&row))).sum();
-        self.score_of(total)
+    pub fn score_one<F: Float>(&self, row: &[F]) -> f64 {
+        self.with_laid_out(row, |row| self.score_of(with_trees!(&self.trees, trees => total(trees, row))))
     }
 
-    pub(crate) fn lay_out_one(&self, row: &[f64]) -> Vec<f32> {
+    /// Calls `then` with the slots of `row`.
+    pub(crate) fn with_laid_out<F: Float, T>(&self, row: &[F], then: impl FnOnce(&[f32]) -> T) -> T {
         assert_eq!(row.len(), self.columns, "a row must have one value per column of the forest");
-        let mut laid_out = vec![0.0; slots(self.columns)];
-        lay_out(row, &mut laid_out);
-        laid_out
+        let slots = slots(self.columns);
+        let (mut small, mut large) = ([0.0; SMALL], Vec::new());
+        let laid_out = if slots <= SMALL {
+            &mut small[..slots]
+        } else {
+            large.resize(slots, 0.0);
+            &mut large
+        };
+        lay_out(row.iter().copied(), laid_out);
+        then(laid_out)
     }
 
-    fn score_into(&self, rows: ArrayView2<'_, f64>, mut scores: ArrayViewMut1<'_, f64>) {
+    fn score_into<F: Float>(&self, rows: ArrayView2<'_, F>, scores: ArrayViewMut1<'_, f64>) {
         assert_eq!(rows.ncols(), self.columns, "rows must have one value per column of the forest");
+        if rows.nrows() < LANES / 2 {
+            for (score, row) in scores.into_iter().zip(rows.rows()) {
+                *score = match row.as_slice() {
+                    Some(row) => self.score_one(row),
+                    None => self.score_one(&row.to_vec()),
+                };
+            }
+            return;
+        }
+        match slots(self.columns) {
+            0..=16 => self.score_blocks::<F, 16>(rows, scores),
+            17..=64 => self.score_blocks::<F, 64>(rows, scores),
+            65..=256 => self.score_blocks::<F, 256>(rows, scores),
+            _ => self.score_wide_blocks(rows, scores),
+        }
+    }
+
+    /// Scores rows that are laid out in `SLOTS` slots each.
+    fn score_blocks<F: Float, const SLOTS: usize>(&self, rows: ArrayView2<'_, F>, mut scores: ArrayViewMut1<'_, f64>) {
+        let block_rows = rows.nrows().min(BLOCK).next_multiple_of(LANES);
+        let mut laid_out = vec![[0.0; SLOTS]; block_rows];
+        let mut totals = vec![0.0; block_rows];
+        for (rows, scores) in rows.axis_chunks_iter(Axis(0), BLOCK).zip(scores.axis_chunks_iter_mut(Axis(0), BLOCK)) {
+            rows.rows().into_iter().zip(&mut laid_out).for_each(|(row, slots)| lay_out(row.iter().copied(), slots));
+            let laid_out = &laid_out[..rows.nrows().next_multiple_of(LANES)];
+            totals.fill(0.0);
+            // Trees are the outer loop, so that one stays in the cache while the rows pass.
+            with_trees!(&self.trees, trees => trees.iter().for_each(|tree| tree.add_path_lengths(laid_out, &mut totals)));
+            self.write(&totals, scores);
+        }
+    }
+
+    /// Scores rows with more slots than [`score_blocks`](Self::score_blocks) is made for.
+    fn score_wide_blocks<F: Float>(&self, rows: ArrayView2<'_, F>, mut scores: ArrayViewMut1<'_, f64>) {
         let slots = slots(self.columns);
         let block_rows = rows.nrows().min(BLOCK).next_multiple_of(LANES);
         let mut laid_out = vec![0.0; block_rows * slots];
         let mut totals = vec![0.0; block_rows];
-        let blocks = rows.axis_chunks_iter(Axis(0), BLOCK);
-        for (rows, mut scores) in blocks.zip(scores.axis_chunks_iter_mut(Axis(0), BLOCK)) {
-            let block_rows = rows.nrows().next_multiple_of(LANES);
-            let (laid_out, totals) = (&mut laid_out[..block_rows * slots], &mut totals[..block_rows]);
-            for (row, slots) in rows.rows().into_iter().zip(laid_out.chunks_exact_mut(slots)) {
-                lay_out(row, slots);
-            }
-            self.add_path_lengths(laid_out, totals);
-            for (score, total) in scores.iter_mut().zip(&*totals) {
-                *score = self.score_of(*total);
-            }
+        for (rows, scores) in rows.axis_chunks_iter(Axis(0), BLOCK).zip(scores.axis_chunks_iter_mut(Axis(0), BLOCK)) {
+            let of_rows = laid_out.chunks_exact_mut(slots);
+            rows.rows().into_iter().zip(of_rows).for_each(|(row, slots)| lay_out(row.iter().copied(), slots));
+            let laid_out = &laid_out[..rows.nrows().next_multiple_of(LANES) * slots];
+            totals.fill(0.0);
+            with_trees!(&self.trees, trees => {
+                trees.iter().for_each(|tree| tree.add_path_lengths_of_wide(laid_out, self.columns, &mut totals));
+            });
+            self.write(&totals, scores);
         }
     }
 
-    /// Sums the path lengths of a block. Trees are the outer loop, so that one stays in the cache while the rows pass.
-    fn add_path_lengths(&self, laid_out: &[f32], totals: &mut [f64]) {
-        let slots = slots(self.columns);
-        totals.fill(0.0);
-        for tree in &self.trees {
-            for (rows, totals) in laid_out.chunks_exact(LANES * slots).zip(totals.chunks_exact_mut(LANES)) {
-                for (total, path_length) in totals.iter_mut().zip(tree.path_lengths(rows, slots)) {
-                    *total += f64::from(path_length);
-                }
-            }
-        }
+    fn write(&self, totals: &[f64], scores: ArrayViewMut1<'_, f64>) {
+        scores.into_iter().zip(totals).for_each(|(score, &total)| *score = self.score_of(total));
     }
 
     /// The score of a row whose path lengths sum to `total`. `libm` has the same answer on every machine.
@@ -143,11 +232,18 @@ impl IsolationForest {
             // Grown on one row: nothing is known about what is unusual.
             return 0.5;
         }
-        libm::exp2(-total / self.trees.len() as f64 / self.mean_path_length)
+        libm::exp2(-total / self.trees() as f64 / self.mean_path_length)
     }
 }
 
-impl<D: Data<Elem = f64>> PredictInplace<ArrayBase<D, Ix2>, Array1<f64>> for IsolationForest {
+/// The path lengths of a row, summed in the order of the trees, as [`Tree::add_path_lengths`] does.
+fn total<N: Branch>(trees: &[Tree<N>], row: &[f32]) -> f64 {
+    let (together, rest) = trees.as_chunks::<TREES>();
+    let together = together.iter().flat_map(|trees| Tree::path_lengths(trees, row));
+    together.chain(rest.iter().map(|tree| tree.path_length(row))).map(f64::from).sum()
+}
+
+impl<F: Float, D: Data<Elem = F>> PredictInplace<ArrayBase<D, Ix2>, Array1<f64>> for IsolationForest {
     /// Scores, as [`score_rows`](Self::score_rows) gives them.
     fn predict_inplace<'a>(&'a self, rows: &'a ArrayBase<D, Ix2>, scores: &mut Array1<f64>) {
         assert_eq!(rows.nrows(), scores.len(), "there must be one score per row");

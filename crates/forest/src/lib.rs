@@ -29,15 +29,22 @@
 mod error;
 mod params;
 
-mod grow;
-mod node;
+mod layout;
 mod path_length;
+mod sample;
 mod tree;
 
+mod node;
+mod plane;
+
+mod grow;
+
+mod codec;
 mod explain;
 mod forest;
 
+pub use codec::DecodeError;
 pub use error::ForestError;
 pub use forest::IsolationForest;
-pub use node::MAX_COLUMNS;
-pub use params::{ForestParams, MAX_SAMPLE_SIZE, ValidForestParams};
+pub use layout::MAX_COLUMNS;
+pub use params::{ForestParams, MAX_COLUMNS_PER_SPLIT, MAX_SAMPLE_SIZE, ValidForestParams};

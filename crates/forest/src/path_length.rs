@@ -7,6 +7,11 @@
 #[derive(Debug, Clone)]
 pub(crate) struct MeanPathLength(Vec<f64>);
 
+/// `c(rows)`, rounded as leaves are, so that rows which are all alike score exactly 0.5.
+pub(crate) fn mean_path_length(rows: usize) -> f64 {
+    f64::from(MeanPathLength::up_to(rows).of(rows) as f32)
+}
+
 impl MeanPathLength {
     /// `c(n)` for every `n` up to and including `rows`.
     pub(crate) fn up_to(rows: usize) -> Self {

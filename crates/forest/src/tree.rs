@@ -1,70 +1,165 @@
 //! A grown tree and the walks through it.
+//!
+//! A step waits for memory twice, for a node and for a value of the row, and depends on the step before it. So several walks
+//! go side by side: of [`LANES`] rows through one tree, or of one row through [`TREES`] trees. Where the numbers of nodes and of
+//! slots are powers of two that are known when this is compiled, no index has to be checked, which saves a third of the time.
 
-use crate::node::Node;
+use crate::codec::{DecodeError, Reader};
+use crate::layout::slots;
 
-/// Rows that walk through a tree side by side: a step waits for memory, so that several at once cost little more than
-/// one.
-pub(crate) const LANES: usize = 8;
+/// Rows that walk through a tree side by side.
+pub(crate) const LANES: usize = 16;
+/// Trees that a single row walks through side by side.
+pub(crate) const TREES: usize = 8;
 
-/// A tree of [`Node`]s; the root is the first.
+/// Where rows are cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut<'a> {
+    /// The columns of the sum that is compared, with their coefficients; a single column has the coefficient 1.
+    pub(crate) terms: &'a [(u32, f32)],
+    /// Sums below it are on the lower side.
+    pub(crate) at: f32,
+    /// Whether the lower side has more rows, so that missing values go there.
+    pub(crate) missing_low: bool,
+    /// Number of columns of the rows.
+    pub(crate) columns: usize,
+}
+
+/// A node of a tree: a split, whose second child stands right behind the first, or a leaf, which is its own second child.
+pub(crate) trait Branch: Copy + Send + Sync {
+    /// How many columns it can look at.
+    const COLUMNS: usize;
+    /// Whether walks look after each step if all have arrived: that costs more than steps that are in vain, where a step is short
+    /// and trees are not deep.
+    const LOOKS: bool;
+
+    fn split(cut: &Cut<'_>, second_child: u32) -> Self;
+
+    /// A leaf, the `index`th node of its tree, of a forest on `columns` columns.
+    fn leaf(index: u32, columns: usize, path_length: f32) -> Self;
+
+    /// The next node for a row, given by its slots.
+    fn next(&self, row: impl Fn(usize) -> f32) -> u32;
+
+    /// The path length of a leaf.
+    fn path_length(&self) -> f32;
+
+    /// The second child of a split, of which this is the `index`th node; none for a leaf.
+    fn second_child(&self, index: u32) -> Option<u32>;
+
+    /// Writes where a split cuts, of a forest on `columns` columns: a number below 65535 first.
+    fn write(&self, columns: usize, bytes: &mut Vec<u8>);
+
+    /// The split that was written, whose first number is `head`.
+    fn read(head: u16, reader: &mut Reader<'_>, columns: usize, second_child: u32) -> Result<Self, DecodeError>;
+
+    /// Credits the columns of a split with what it reduced the path length of a row by. `centres` are the means of the training
+    /// rows' columns; it and `credits` have one number more than there are columns.
+    fn credit(&self, row: impl Fn(usize) -> f32, centres: &[f32], reduction: f32, credits: &mut [f32]);
+}
+
+/// A tree; the root is the first node.
 #[derive(Debug, Clone)]
-pub(crate) struct Tree {
-    nodes: Box<[Node]>,
-    /// For each node `c(its rows)`: the path length still to be expected from there.
+pub(crate) struct Tree<N> {
+    /// As many as the next power of two, for [`walk_fixed`]; the last ones are copies of the last leaf, and never reached.
+    nodes: Box<[N]>,
+    /// For each node the path length to it and that still to be expected from there.
     expected: Box<[f32]>,
     depth: u32,
 }
 
-impl Tree {
+impl<N: Branch> Tree<N> {
     /// A tree whose deepest leaf is `depth` splits below the root.
-    pub(crate) fn new(nodes: &[Node], expected: &[f32], depth: u32) -> Self {
-        Self { nodes: nodes.into(), expected: expected.into(), depth }
+    pub(crate) fn new(nodes: &[N], expected: &[f32], depth: u32) -> Self {
+        let mut padded = nodes.to_vec();
+        if let Some(&last) = nodes.last() {
+            padded.resize(nodes.len().next_power_of_two(), last);
+        }
+        Self { nodes: padded.into(), expected: expected.into(), depth }
     }
 
-    /// Path lengths of [`LANES`] rows, laid out one after another.
+    /// Adds the path lengths of `rows` to `totals`; there are a multiple of [`LANES`] of them.
     #[inline]
-    pub(crate) fn path_lengths(&self, rows: &[f32], slots: usize) -> [f32; LANES] {
-        let nodes = &*self.nodes;
-        let rows: [&[f32]; LANES] = std::array::from_fn(|lane| &rows[lane * slots..][..slots]);
-        let mut at = [0; LANES];
-        for _ in 0..self.depth {
-            for lane in 0..LANES {
-                at[lane] = nodes[at[lane] as usize].next(rows[lane]);
+    pub(crate) fn add_path_lengths<const SLOTS: usize>(&self, rows: &[[f32; SLOTS]], totals: &mut [f64]) {
+        macro_rules! fixed {
+            ($($nodes:literal)*) => {
+                match self.nodes.len() {
+                    $($nodes => {
+                        if let Ok(nodes) = <&[N; $nodes]>::try_from(&*self.nodes) {
+                            add_all(rows, totals, |rows| walk_fixed(nodes, rows, self.depth));
+                        }
+                    })*
+                    _ => add_all(rows, totals, |rows| {
+                        walk(|_, at| &self.nodes[at as usize], |lane, slot| rows[lane][slot & (SLOTS - 1)], self.depth)
+                    }),
+                }
+            };
+        }
+        fixed!(64 128 256 512 1024 2048 4096 8192);
+    }
+
+    /// As [`add_path_lengths`](Self::add_path_lengths), of rows with many slots, laid out one after another.
+    pub(crate) fn add_path_lengths_of_wide(&self, rows: &[f32], columns: usize, totals: &mut [f64]) {
+        let slots = slots(columns);
+        for (rows, totals) in rows.chunks_exact(LANES * slots).zip(totals.chunks_exact_mut(LANES)) {
+            let rows: [&[f32]; LANES] = std::array::from_fn(|lane| &rows[lane * slots..][..slots]);
+            add(totals, walk(|_, at| &self.nodes[at as usize], |lane, slot| rows[lane][slot], self.depth));
+        }
+    }
+
+    /// Credits each column with what it reduced the path length of `row` by, of what is expected at the root. `paths` is for use
+    /// again and again.
+    pub(crate) fn credit<const WALKS: usize>(
+        trees: &[Self; WALKS],
+        row: &[f32],
+        centres: &[f32],
+        paths: &mut Vec<[u32; WALKS]>,
+        credits: &mut [f32],
+    ) {
+        // The walks come first: each step of them waits for the one before, and none of these for any other.
+        let mut at = [0; WALKS];
+        paths.clear();
+        paths.push(at);
+        for _ in 0..depth_of(trees) {
+            for (tree, at) in trees.iter().zip(&mut at) {
+                *at = tree.nodes[*at as usize].next(|slot| row[slot]);
+            }
+            if N::LOOKS && paths.last() == Some(&at) {
+                break;
+            }
+            paths.push(at);
+        }
+        for (walk, tree) in trees.iter().enumerate() {
+            for [from, to] in paths.array_windows() {
+                let (from, to) = (from[walk] as usize, to[walk] as usize);
+                if from == to {
+                    break;
+                }
+                let reduction = tree.expected[from] - tree.expected[to];
+                tree.nodes[from].credit(|slot| row[slot], centres, reduction, credits);
             }
         }
-        at.map(|index| nodes[index as usize].path_length())
+    }
+
+    /// Path lengths of one row in some trees.
+    pub(crate) fn path_lengths(trees: &[Self; TREES], row: &[f32]) -> [f32; TREES] {
+        walk(|tree, at| &trees[tree].nodes[at as usize], |_, slot| row[slot], depth_of(trees))
     }
 
     /// Path length of one row.
     pub(crate) fn path_length(&self, row: &[f32]) -> f32 {
-        let mut at = 0;
-        loop {
-            let node = self.nodes[at as usize];
-            let next = node.next(row);
-            if next == at {
-                return node.path_length();
-            }
-            at = next;
-        }
+        let [path_length] = walk(|_, at| &self.nodes[at as usize], |_, slot| row[slot], self.depth);
+        path_length
     }
 
-    /// For each split on the path of `row`, its column and by how much it shortened the path that was to be expected:
-    /// `c(n) - c(m) - 1` for a split of `n` rows that leads to one of `m`.
-    pub(crate) fn reductions(&self, row: &[f32], columns: usize) -> impl Iterator<Item = (usize, f64)> {
-        let mut at = 0_u32;
-        std::iter::from_fn(move || {
-            let node = self.nodes[at as usize];
-            let column = node.column(columns)?;
-            let before = self.expected[at as usize];
-            at = node.next(row);
-            Some((column, f64::from(before) - f64::from(self.expected[at as usize]) - 1.0))
-        })
+    /// The nodes, as they were given to [`new`](Self::new).
+    pub(crate) fn nodes(&self) -> &[N] {
+        &self.nodes[..self.expected.len()]
     }
 
-    /// Number of nodes.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+    /// For each node the path length to it and that still to be expected from there.
+    pub(crate) fn expected(&self) -> &[f32] {
+        &self.expected
     }
 
     /// Splits above the deepest leaf.
@@ -72,4 +167,58 @@ impl Tree {
     pub(crate) fn depth(&self) -> u32 {
         self.depth
     }
+}
+
+fn depth_of<N: Branch>(trees: &[Tree<N>]) -> u32 {
+    trees.iter().map(|tree| tree.depth).max().unwrap_or_default()
+}
+
+#[inline]
+fn add_all<const SLOTS: usize>(
+    rows: &[[f32; SLOTS]],
+    totals: &mut [f64],
+    walk: impl Fn(&[[f32; SLOTS]; LANES]) -> [f32; LANES],
+) {
+    for (rows, totals) in rows.as_chunks::<LANES>().0.iter().zip(totals.chunks_exact_mut(LANES)) {
+        add(totals, walk(rows));
+    }
+}
+
+#[inline]
+fn add(totals: &mut [f64], path_lengths: [f32; LANES]) {
+    for (total, path_length) in totals.iter_mut().zip(path_lengths) {
+        *total += f64::from(path_length);
+    }
+}
+
+/// [`walk`] of rows through one tree, where nothing has to be checked: masks change no index.
+#[inline(never)]
+fn walk_fixed<N: Branch, const NODES: usize, const SLOTS: usize>(
+    nodes: &[N; NODES],
+    rows: &[[f32; SLOTS]; LANES],
+    depth: u32,
+) -> [f32; LANES] {
+    const { assert!(NODES.is_power_of_two() && SLOTS.is_power_of_two()) }
+    walk(|_, at| &nodes[at as usize & (NODES - 1)], |lane, slot| rows[lane][slot & (SLOTS - 1)], depth)
+}
+
+/// Some walks side by side, to the leaves, whose path lengths it gives: `node` tells of a walk and an index the node there, `value`
+/// of a walk and a slot the value there.
+#[inline(always)]
+fn walk<'a, N: Branch + 'a, const WALKS: usize>(
+    node: impl Fn(usize, u32) -> &'a N,
+    value: impl Fn(usize, usize) -> f32,
+    depth: u32,
+) -> [f32; WALKS] {
+    let mut at = [0; WALKS];
+    for _ in 0..depth {
+        let before = at;
+        for (walk, at) in at.iter_mut().enumerate() {
+            *at = node(walk, *at).next(|slot| value(walk, slot));
+        }
+        if N::LOOKS && at == before {
+            break;
+        }
+    }
+    std::array::from_fn(|walk| node(walk, at[walk]).path_length())
 }

@@ -1,49 +1,57 @@
 //! What holds of every forest, whatever the rows.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use common::{fit, params, rows};
 use linfa::Dataset;
 use linfa::traits::{Fit, Predict};
 use ndarray::{Array2, Axis};
 use proptest::prelude::*;
-use pulse_forest::{ForestParams, IsolationForest};
-
-fn value() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        8 => -1e3..1e3,
-        2 => Just(1.0),
-        1 => Just(f64::NAN),
-        1 => any::<f64>(),
-    ]
-}
-
-fn rows() -> impl Strategy<Value = Array2<f64>> {
-    (1_usize..80, 1_usize..5).prop_flat_map(|(rows, columns)| {
-        prop::collection::vec(value(), rows * columns)
-            .prop_map(move |values| Array2::from_shape_vec((rows, columns), values).unwrap())
-    })
-}
-
-fn fit(rows: &Array2<f64>, seed: u64) -> IsolationForest {
-    let params = ForestParams::default().trees(12).sample_size(32).seed(seed);
-    params.fit(&Dataset::from(rows.clone())).unwrap()
-}
+use pulse_forest::IsolationForest;
 
 proptest! {
     #[test]
-    fn scores_lie_above_0_and_at_most_at_1(rows in rows(), seed: u64) {
-        for score in fit(&rows, seed).predict(&rows) {
+    fn scores_lie_above_0_and_at_most_at_1(rows in rows(), params in params()) {
+        for score in fit(&rows, &params).predict(&rows) {
             prop_assert!(score > 0.0 && score <= 1.0, "{score}");
         }
     }
 
     #[test]
-    fn equal_input_gives_an_equal_forest(rows in rows(), seed: u64) {
-        prop_assert_eq!(fit(&rows, seed).predict(&rows), fit(&rows, seed).predict(&rows));
+    fn equal_input_gives_an_equal_forest(rows in rows(), params in params()) {
+        prop_assert_eq!(fit(&rows, &params).predict(&rows), fit(&rows, &params).predict(&rows));
     }
 
     #[test]
-    fn a_score_depends_on_its_row_alone(rows in rows(), seed: u64) {
-        let forest = fit(&rows, seed);
+    fn threads_change_nothing(rows in rows(), params in params(), threads in 2..20_usize) {
+        let alone = fit(&rows, &params);
+        let together = fit(&rows, &params.threads(threads));
+        prop_assert_eq!(alone.predict(&rows), together.predict(&rows));
+        let row = rows.row(0).to_vec();
+        prop_assert_eq!(alone.contributions(&row), together.contributions(&row));
+    }
+
+    #[test]
+    fn single_precision_is_what_trees_see(rows in rows(), params in params()) {
+        let single = rows.mapv(|value| value as f32);
+        let of_single: IsolationForest = params.fit(&Dataset::from(single.clone())).unwrap();
+        let of_double = fit(&rows, &params);
+        prop_assert_eq!(of_single.predict(&single), of_double.predict(&rows));
+    }
+
+    #[test]
+    fn rows_of_any_width_are_scored_alike_alone_and_together(columns in 1..300_usize, params in params()) {
+        let rows = Array2::from_shape_fn((40, columns), |(row, column)| ((row * 31 + column * 17) % 97) as f64);
+        let forest = fit(&rows, &params);
+        for (row, score) in rows.rows().into_iter().zip(forest.predict(&rows)) {
+            prop_assert_eq!(forest.score_one(&row.to_vec()), score);
+        }
+    }
+
+    #[test]
+    fn a_score_depends_on_its_row_alone(rows in rows(), params in params()) {
+        let forest = fit(&rows, &params);
         let scores = forest.predict(&rows);
         let mut reversed = rows.clone();
         reversed.invert_axis(Axis(0));
@@ -56,8 +64,8 @@ proptest! {
     }
 
     #[test]
-    fn path_reductions_sum_to_what_the_score_says(rows in rows(), seed: u64) {
-        let forest = fit(&rows, seed);
+    fn path_reductions_sum_to_what_the_score_says(rows in rows(), params in params()) {
+        let forest = fit(&rows, &params);
         for row in rows.rows() {
             let row = row.to_vec();
             let sum: f64 = forest.path_reductions(&row).iter().sum();
@@ -68,8 +76,8 @@ proptest! {
     }
 
     #[test]
-    fn contributions_are_shares(rows in rows(), seed: u64) {
-        let forest = fit(&rows, seed);
+    fn contributions_are_shares(rows in rows(), params in params()) {
+        let forest = fit(&rows, &params);
         for row in rows.rows() {
             let shares = forest.contributions(&row.to_vec());
             prop_assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{shares:?}");

@@ -129,8 +129,54 @@ fn what_cannot_be_fitted_is_refused() {
 
 #[test]
 fn scores_are_the_same_on_every_machine() {
-    let rows = Array2::from_shape_fn((200, 3), |(row, column)| ((row * 37 + column * 59) % 101) as f64 / 7.0);
-    let forest = fit(&rows, 42);
-    let bits = [[0.0, 0.0, 0.0], [7.0, 7.0, 7.0], [20.0, f64::NAN, 1.0]].map(|row| forest.score_one(&row).to_bits());
-    assert_eq!(bits, [4603951374893790431, 4602922174521229461, 4603228257565433265]);
+    let rows =
+        Dataset::from(Array2::from_shape_fn((200, 3), |(row, column)| ((row * 37 + column * 59) % 101) as f64 / 7.0));
+    let bits = |params: ForestParams| {
+        let forest = params.seed(42).fit(&rows).unwrap();
+        [[0.0, 0.0, 0.0], [7.0, 7.0, 7.0], [20.0, f64::NAN, 1.0]].map(|row| forest.score_one(&row).to_bits())
+    };
+    assert_eq!(bits(ForestParams::default()), [4604094337911118583, 4602992561037447903, 4603228563696700608]);
+    assert_eq!(bits(ForestParams::accurate()), [4603772745232063557, 4603171432929706580, 4602737291460561159]);
+}
+
+/// Real trips: duration, distance, fare, tip, total, speed, and fare per mile.
+fn trips() -> Array2<f64> {
+    let sample = std::fs::read_to_string("../../usecases/nyc_taxi/sample.csv").unwrap();
+    let trips = sample.lines().skip(1).step_by(4).map(|line| {
+        let cells: Vec<f64> = line.split(',').skip(4).map(|cell| cell.parse().unwrap_or(f64::NAN)).collect();
+        let [duration, distance, fare, tip, _tolls, total, ..] = cells[..] else { panic!("{line}") };
+        [duration, distance, fare, tip, total, 3600.0 * distance / duration.max(1.0), fare / distance.max(0.05)]
+    });
+    Array2::from(trips.collect::<Vec<_>>())
+}
+
+#[test]
+fn what_was_tampered_with_in_a_real_trip_is_named_first() {
+    let trips = trips();
+    let columns = trips.ncols();
+    // One trip in a thousand has more.
+    let high: Vec<f64> = trips
+        .columns()
+        .into_iter()
+        .map(|column| {
+            let mut sorted = column.to_vec();
+            sorted.sort_by(f64::total_cmp);
+            sorted[sorted.len() * 999 / 1000]
+        })
+        .collect();
+    for params in [ForestParams::default(), ForestParams::default().sample_size(4096), ForestParams::accurate()] {
+        let forest = params.fit(&Dataset::from(trips.clone())).unwrap();
+        let (mut first, mut tried) = (0, 0);
+        for row in trips.rows().into_iter().step_by(37) {
+            for column in 0..columns {
+                let mut tampered = row.to_vec();
+                tampered[column] = high[column] * 1.5;
+                let shares = forest.contributions(&tampered);
+                let highest = shares.iter().copied().fold(0.0, f64::max);
+                first += u32::from(shares[column] == highest);
+                tried += 1;
+            }
+        }
+        assert!(f64::from(first) >= 0.9 * f64::from(tried), "{first} of {tried}: {params:?}");
+    }
 }

@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use pulse_core::Matrix;
-//! use pulse_core::use_case::ForestSettings;
+//! use pulse_core::use_case::{ForestKind, ForestSettings};
 //! use pulse_scoring::Model;
 //! # fn main() -> Result<(), pulse_scoring::ScoringError> {
 //! let mut rows = Matrix::with_capacity(2, 100);
@@ -16,7 +16,7 @@
 //!     rows.push(&[f64::from(i % 10), f64::from(i % 7)]);
 //! }
 //! let settings = ForestSettings {
-//!     features: None, trees: 50, sample_size: 64, seed: 1, expected_rate: 0.01, threshold: None, decides: true,
+//!     features: None, kind: ForestKind::Plain, trees: 50, sample_size: 64, seed: 1, expected_rate: 0.01, threshold: None, decides: true,
 //! };
 //! let model = Model::train(&rows, &["fare".to_owned(), "tip".to_owned()], &settings)?;
 //! let shares = model.explain(&[3.0, 900.0]);

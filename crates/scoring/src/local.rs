@@ -44,7 +44,7 @@ impl Scorer for LocalScorer {
 
 #[cfg(test)]
 mod tests {
-    use pulse_core::use_case::ForestSettings;
+    use pulse_core::use_case::{ForestKind, ForestSettings};
     use pulse_core::{Classify, ErrorClass};
 
     use super::*;
@@ -55,6 +55,7 @@ mod tests {
         (0..20).for_each(|i| rows.push(&[f64::from(i)]));
         let settings = ForestSettings {
             features: None,
+            kind: ForestKind::Plain,
             trees: 5,
             sample_size: 8,
             seed: 1,

@@ -7,7 +7,7 @@ use linfa::traits::Fit;
 use ndarray::{Array1, Array2};
 use pulse_core::Matrix;
 use pulse_core::ports::Scores;
-use pulse_core::use_case::ForestSettings;
+use pulse_core::use_case::{ForestKind, ForestSettings};
 use pulse_forest::{ForestParams, IsolationForest};
 
 use crate::columns::select;
@@ -15,6 +15,9 @@ use crate::error::ScoringError;
 use crate::info::{ColumnInfo, ModelInfo};
 use crate::scaling::Scaling;
 use crate::{threshold, version};
+
+/// The smallest sample that trees of an accurate forest are grown on, where that is not too many.
+const SMALLEST_SAMPLE: u32 = 64;
 
 /// A trained model. It never changes.
 #[derive(Debug)]
@@ -49,8 +52,7 @@ impl Model {
         let training = to_array(&rows);
         let scaling = Scaling::fit(&training)?;
         let scaled = scaling.apply(training);
-        let params =
-            ForestParams::default().trees(settings.trees).sample_size(settings.sample_size).seed(settings.seed);
+        let params = params(settings);
         let dataset = Dataset::new(scaled, Array1::from_elem(rows.rows(), ()));
         let forest: IsolationForest = params.fit(&dataset)?;
         let mut scores = forest.score_rows(dataset.records.view()).to_vec();
@@ -137,6 +139,14 @@ impl Model {
         let row = Array2::from_shape_fn((1, row.len()), |(_, column)| row[column]);
         self.forest.contributions(&self.scaling.apply(row).into_raw_vec_and_offset().0)
     }
+}
+
+fn params(settings: &ForestSettings) -> ForestParams {
+    let params = match settings.kind {
+        ForestKind::Plain => ForestParams::default(),
+        ForestKind::Accurate => ForestParams::accurate().smallest_sample(SMALLEST_SAMPLE.min(settings.sample_size)),
+    };
+    params.trees(settings.trees).sample_size(settings.sample_size).seed(settings.seed)
 }
 
 fn to_array(rows: &Matrix) -> Array2<f64> {

@@ -1,16 +1,20 @@
 //! The version of a model: a fingerprint of all that it depends on.
 
 use pulse_core::Matrix;
-use pulse_core::use_case::ForestSettings;
+use pulse_core::use_case::{ForestKind, ForestSettings};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Rises whenever the same rows and settings would give other scores than before.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// 16 hexadecimal digits that stand for settings, columns and training rows.
 pub(crate) fn version(settings: &ForestSettings, columns: &[String], rows: &Matrix) -> String {
     let mut hash = Xxh3::new();
     hash.update(&FORMAT.to_le_bytes());
+    hash.update(&[match settings.kind {
+        ForestKind::Plain => 0,
+        ForestKind::Accurate => 1,
+    }]);
     hash.update(&settings.trees.to_le_bytes());
     hash.update(&settings.sample_size.to_le_bytes());
     hash.update(&settings.seed.to_le_bytes());
@@ -43,6 +47,7 @@ mod tests {
 
     const SETTINGS: ForestSettings = ForestSettings {
         features: None,
+        kind: ForestKind::Plain,
         trees: 10,
         sample_size: 16,
         seed: 1,
@@ -59,7 +64,7 @@ mod tests {
 
     #[test]
     fn it_is_the_same_on_every_machine() {
-        assert_eq!(of(&SETTINGS, &["a", "b"], &[1.0, 2.0]), "861157cd0888dc35");
+        assert_eq!(of(&SETTINGS, &["a", "b"], &[1.0, 2.0]), "ea350ad79b8beea8");
         assert_eq!(of(&SETTINGS, &["a"], &[f64::NAN]), of(&SETTINGS, &["a"], &[-f64::NAN]));
     }
 
@@ -68,6 +73,7 @@ mod tests {
         let first = of(&SETTINGS, &["a", "b"], &[1.0, 2.0]);
         let others = [
             of(&ForestSettings { seed: 2, ..SETTINGS }, &["a", "b"], &[1.0, 2.0]),
+            of(&ForestSettings { kind: ForestKind::Accurate, ..SETTINGS }, &["a", "b"], &[1.0, 2.0]),
             of(&ForestSettings { trees: 11, ..SETTINGS }, &["a", "b"], &[1.0, 2.0]),
             of(&ForestSettings { sample_size: 17, ..SETTINGS }, &["a", "b"], &[1.0, 2.0]),
             of(&ForestSettings { expected_rate: 0.02, ..SETTINGS }, &["a", "b"], &[1.0, 2.0]),

@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the answer of a command line goes to its terminal")]
 
+mod bench;
 mod chaos;
 mod install;
 mod lint;
@@ -49,6 +50,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
         options: Vec<String>,
     },
+    /// Measures us beside others, in one run.
+    Bench {
+        /// What is measured.
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
     /// Checks formatting, lints, documentation, licences and dependencies.
     Lint,
 }
@@ -58,6 +65,7 @@ fn main() -> ExitCode {
         Command::Test { no_browser, no_servers } => test::run(no_browser, no_servers),
         Command::Servers => servers::run(),
         Command::Chaos { release, options } => chaos::run(release, &options),
+        Command::Bench { what } => bench::run(&what),
         Command::Lint => lint::run(),
     };
     outcome.unwrap_or_else(|error| {

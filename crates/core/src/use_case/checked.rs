@@ -6,7 +6,7 @@ mod simulator;
 
 use std::collections::BTreeMap;
 
-use super::raw::{RawDetectors, RawForest, RawPayload, RawRolling, RawRule, RawUseCase};
+use super::raw::{ForestKind, RawDetectors, RawForest, RawPayload, RawRolling, RawRule, RawUseCase};
 use crate::metric_names::RESERVED_LABELS;
 use crate::names::{TOPIC_ANOMALIES, TOPIC_INPUT, dead_letter_topic};
 
@@ -67,9 +67,11 @@ impl Default for PayloadLimits {
 pub struct ForestSettings {
     /// Columns that it sees; none means all numeric ones, raw and derived.
     pub features: Option<Vec<String>>,
+    /// Which forest it is.
+    pub kind: ForestKind,
     /// Number of trees.
     pub trees: u32,
-    /// Rows drawn for each tree.
+    /// Rows drawn for each tree, at the most.
     pub sample_size: u32,
     /// Seed of all randomness.
     pub seed: u64,
@@ -343,10 +345,16 @@ fn forest(raw: RawForest, faults: &mut Faults) -> ForestSettings {
     if let Some(threshold) = raw.threshold.filter(|&threshold| !in_half_open(threshold, 1.0)) {
         faults.add(format!("{PATH}.threshold"), format!("{threshold} must be above 0 and at most 1"));
     }
+    let kind = raw.kind.unwrap_or_default();
+    let (trees, sample_size) = match kind {
+        ForestKind::Plain => (100, 256),
+        ForestKind::Accurate => (200, 4096),
+    };
     ForestSettings {
         features: raw.features,
-        trees: faults.in_range(&format!("{PATH}.trees"), raw.trees, 100, 1..=10_000),
-        sample_size: faults.in_range(&format!("{PATH}.sample_size"), raw.sample_size, 256, 2..=1_048_576),
+        kind,
+        trees: faults.in_range(&format!("{PATH}.trees"), raw.trees, trees, 1..=10_000),
+        sample_size: faults.in_range(&format!("{PATH}.sample_size"), raw.sample_size, sample_size, 2..=1_048_576),
         seed: raw.seed.unwrap_or(0),
         expected_rate,
         threshold: raw.threshold,

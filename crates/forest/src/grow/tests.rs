@@ -4,13 +4,13 @@ use linfa::ParamGuard;
 use ndarray::Array2;
 
 use super::*;
+use crate::node::Node;
 use crate::params::ForestParams;
 
-fn grow(rows: &Array2<f64>, sample_size: usize, seed: u64, index: u32) -> Tree {
-    let params = ForestParams::default().seed(seed).check().unwrap();
-    let training = TrainingColumns::new(rows.view());
+fn grow(rows: &Array2<f64>, sample_size: usize, seed: u64, index: u32) -> Tree<Node> {
+    let params = ForestParams::default().sample_size(sample_size as u32).seed(seed).check().unwrap();
     let mean = MeanPathLength::up_to(sample_size);
-    Grower::new(&training, &params, &mean, sample_size).grow(index)
+    Grower::new(rows.view(), &params, &mean).grow(index).0
 }
 
 #[test]
@@ -18,14 +18,14 @@ fn distinct_rows_are_isolated_up_to_the_depth_limit() {
     let rows = Array2::from_shape_fn((64, 1), |(row, _)| row as f64);
     let tree = grow(&rows, 64, 1, 0);
     assert_eq!(tree.depth(), 6);
-    assert!(tree.len() > 2 * 6 && tree.len() < 2 * 64, "{} nodes", tree.len());
+    assert!(tree.nodes().len() > 2 * 6 && tree.nodes().len() < 2 * 64, "{} nodes", tree.nodes().len());
 }
 
 #[test]
 fn equal_rows_stay_together() {
     let rows = Array2::from_elem((50, 3), 4.25);
     let tree = grow(&rows, 50, 1, 0);
-    assert_eq!((tree.len(), tree.depth()), (1, 0));
+    assert_eq!((tree.nodes().len(), tree.depth()), (1, 0));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_column_of_which_only_missing_and_equal_values_are_known_is_not_split() {
         _ if row % 2 == 0 => f64::NAN,
         _ => 1.0,
     });
-    assert_eq!(grow(&rows, 50, 1, 0).len(), 1);
+    assert_eq!(grow(&rows, 50, 1, 0).nodes().len(), 1);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn neighbouring_numbers_can_be_cut_apart() {
 #[test]
 fn trees_of_neighbouring_seeds_share_nothing() {
     let rows = Array2::from_shape_fn((100, 2), |(row, column)| ((row * 37 + column * 11) % 101) as f64);
-    let same = |a: &Tree, b: &Tree| format!("{a:?}") == format!("{b:?}");
+    let same = |a: &Tree<Node>, b: &Tree<Node>| format!("{a:?}") == format!("{b:?}");
     // A generator seeded with `seed + index` would make these two the same.
     assert!(!same(&grow(&rows, 64, 1, 1), &grow(&rows, 64, 2, 0)));
     assert!(same(&grow(&rows, 64, 1, 1), &grow(&rows, 64, 1, 1)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 use pulse_core::ports::Scorer as _;
-use pulse_core::use_case::ForestSettings;
+use pulse_core::use_case::{ForestKind, ForestSettings};
 use pulse_core::{Classify as _, ErrorClass, Matrix};
 use pulse_ml_service::{Limits, MlService, ModelSlot, RunError, run};
 use pulse_runtime::Health;
@@ -75,6 +75,7 @@ pub(crate) fn another(columns: &[&str]) -> Arc<Model> {
     let columns: Vec<String> = columns.iter().map(|&name| name.to_owned()).collect();
     let settings = ForestSettings {
         features: None,
+        kind: ForestKind::Plain,
         trees: 20,
         sample_size: 64,
         seed: 5,

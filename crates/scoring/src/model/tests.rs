@@ -4,6 +4,7 @@ use super::*;
 
 pub(crate) const SETTINGS: ForestSettings = ForestSettings {
     features: None,
+    kind: ForestKind::Plain,
     trees: 100,
     sample_size: 256,
     seed: 7,
