@@ -51,13 +51,15 @@ fn speed(file: &str, columns: usize) -> Result<(), Box<dyn Error>> {
         let some: Vec<Vec<f64>> = rows.rows().into_iter().take(5_000).map(|row| row.to_vec()).collect();
         let one = time(5, || some.iter().map(|row| forest.score_one(row)).sum::<f64>());
         let explain = time(5, || some.iter().map(|row| forest.contributions(row)[0]).sum::<f64>());
+        let explain_all = time(3, || forest.contributions_of_rows(rows.view()));
         let each = 1.0 / some.len() as f64;
         writeln!(
             out,
-            r#"{{"name":"{name}","columns":{columns},"fit_s":{fit},"rows_per_s":{},"one_s":{},"explain_s":{}}}"#,
+            r#"{{"name":"{name}","columns":{columns},"fit_s":{fit},"rows_per_s":{},"one_s":{},"explain_s":{},"explained_per_s":{}}}"#,
             rows.nrows() as f64 / score,
             one * each,
             explain * each,
+            rows.nrows() as f64 / explain_all,
         )?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::plane::Plane;
 use crate::tree::{Branch, LANES, TREES, Tree};
 
 /// Rows that pass one tree before the next: few enough to stay in the fastest cache beside it.
-const BLOCK: usize = 128;
+pub(crate) const BLOCK: usize = 128;
 /// Slots of a row that are laid out without a place on the heap.
 const SMALL: usize = 64;
 

@@ -74,9 +74,14 @@ impl Branch for Node {
     }
 
     #[inline]
-    fn credit(&self, _row: impl Fn(usize) -> f32, _centres: &[f32], reduction: f32, credits: &mut [f32]) {
-        // What a leaf reduces, which is nothing, falls to the column behind the last.
-        credits[self.slot() / 2] += reduction;
+    fn credit(
+        &self,
+        _row: impl Fn(usize) -> f32,
+        _centre: impl Fn(usize) -> f32,
+        reduction: f32,
+        mut credit: impl FnMut(usize, f32),
+    ) {
+        credit(self.slot() / 2, reduction);
     }
 }
 

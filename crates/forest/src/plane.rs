@@ -91,10 +91,16 @@ impl<const K: usize> Branch for Plane<K> {
     /// Each column is credited by how far it moves the sum away from where the middle of the training rows is; all alike where
     /// that cannot be said.
     #[inline]
-    fn credit(&self, row: impl Fn(usize) -> f32, centres: &[f32], reduction: f32, credits: &mut [f32]) {
+    fn credit(
+        &self,
+        row: impl Fn(usize) -> f32,
+        centre: impl Fn(usize) -> f32,
+        reduction: f32,
+        mut credit: impl FnMut(usize, f32),
+    ) {
         let moved: [f32; K] = std::array::from_fn(|term| {
             let slot = usize::from(self.slots[term]);
-            let moved = (self.coefficients[term] * (row(slot) - centres[slot / 2])).abs();
+            let moved = (self.coefficients[term] * (row(slot) - centre(slot / 2))).abs();
             // A missing value moves nothing.
             if moved > 0.0 { moved } else { 0.0 }
         });
@@ -102,20 +108,20 @@ impl<const K: usize> Branch for Plane<K> {
         let share = reduction / total;
         if share.is_finite() && total.is_finite() {
             for (moved, &slot) in moved.into_iter().zip(&self.slots) {
-                credits[usize::from(slot) / 2] += moved * share;
+                credit(usize::from(slot) / 2, moved * share);
             }
-        } else {
-            self.credit_alike(reduction, credits);
+        } else if reduction != 0.0 {
+            self.credit_alike(reduction, credit);
         }
     }
 }
 
 impl<const K: usize> Plane<K> {
     #[cold]
-    fn credit_alike(&self, reduction: f32, credits: &mut [f32]) {
+    fn credit_alike(&self, reduction: f32, mut credit: impl FnMut(usize, f32)) {
         let used = || self.coefficients.iter().zip(&self.slots).filter(|(coefficient, _)| **coefficient != 0.0);
         let share = reduction / used().count() as f32;
-        used().for_each(|(_, &slot)| credits[usize::from(slot) / 2] += share);
+        used().for_each(|(_, &slot)| credit(usize::from(slot) / 2, share));
     }
 }
 

@@ -53,29 +53,34 @@ pub(crate) trait Branch: Copy + Send + Sync {
     /// The split that was written, whose first number is `head`.
     fn read(head: u16, reader: &mut Reader<'_>, columns: usize, second_child: u32) -> Result<Self, DecodeError>;
 
-    /// Credits the columns of a split with what it reduced the path length of a row by. `centres` are the means of the training
-    /// rows' columns; it and `credits` have one number more than there are columns.
-    fn credit(&self, row: impl Fn(usize) -> f32, centres: &[f32], reduction: f32, credits: &mut [f32]);
+    /// Credits the columns of a split with what it reduced the path length of a row by, and the one behind the last with what a
+    /// leaf did, which is nothing. `centre` tells the mean of a column of the training rows.
+    fn credit(
+        &self,
+        row: impl Fn(usize) -> f32,
+        centre: impl Fn(usize) -> f32,
+        reduction: f32,
+        credit: impl FnMut(usize, f32),
+    );
 }
 
 /// A tree; the root is the first node.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree<N> {
-    /// As many as the next power of two, for [`walk_fixed`]; the last ones are copies of the last leaf, and never reached.
+    /// As many as the next power of two, so that indices need no check; the last ones are copies of the last leaf, and never
+    /// reached.
     nodes: Box<[N]>,
     /// For each node the path length to it and that still to be expected from there.
     expected: Box<[f32]>,
+    /// How many nodes there are without the copies.
+    used: usize,
     depth: u32,
 }
 
 impl<N: Branch> Tree<N> {
     /// A tree whose deepest leaf is `depth` splits below the root.
     pub(crate) fn new(nodes: &[N], expected: &[f32], depth: u32) -> Self {
-        let mut padded = nodes.to_vec();
-        if let Some(&last) = nodes.last() {
-            padded.resize(nodes.len().next_power_of_two(), last);
-        }
-        Self { nodes: padded.into(), expected: expected.into(), depth }
+        Self { nodes: pad(nodes), expected: pad(expected), used: nodes.len(), depth }
     }
 
     /// Adds the path lengths of `rows` to `totals`; there are a multiple of [`LANES`] of them.
@@ -92,6 +97,39 @@ impl<N: Branch> Tree<N> {
                     _ => add_all(rows, totals, |rows| {
                         walk(|_, at| &self.nodes[at as usize], |lane, slot| rows[lane][slot & (SLOTS - 1)], self.depth)
                     }),
+                }
+            };
+        }
+        fixed!(64 128 256 512 1024 2048 4096 8192);
+    }
+
+    /// Credits each column with what it reduced the path lengths of `rows` by; there are a multiple of [`LANES`] of them. Of
+    /// `centres` and of each row of `credits` only the first numbers are used.
+    pub(crate) fn credit_rows<const SLOTS: usize>(
+        &self,
+        rows: &[[f32; SLOTS]],
+        centres: &[f32; SLOTS],
+        credits: &mut [[f32; SLOTS]],
+    ) {
+        let rows = rows.as_chunks::<LANES>().0.iter().zip(credits.as_chunks_mut::<LANES>().0);
+        macro_rules! fixed {
+            ($($nodes:literal)*) => {
+                match self.nodes.len() {
+                    $($nodes => {
+                        let nodes = <&[N; $nodes]>::try_from(&*self.nodes);
+                        let expected = <&[f32; $nodes]>::try_from(&*self.expected);
+                        if let (Ok(nodes), Ok(expected)) = (nodes, expected) {
+                            let node = |at: u32| {
+                                let at = at as usize & ($nodes - 1);
+                                (&nodes[at], expected[at])
+                            };
+                            rows.for_each(|(rows, credits)| credit_lanes(node, rows, centres, self.depth, credits));
+                        }
+                    })*
+                    _ => {
+                        let node = |at: u32| (&self.nodes[at as usize], self.expected[at as usize]);
+                        rows.for_each(|(rows, credits)| credit_lanes(node, rows, centres, self.depth, credits));
+                    }
                 }
             };
         }
@@ -136,7 +174,8 @@ impl<N: Branch> Tree<N> {
                     break;
                 }
                 let reduction = tree.expected[from] - tree.expected[to];
-                tree.nodes[from].credit(|slot| row[slot], centres, reduction, credits);
+                let centre = |column| centres[column];
+                tree.nodes[from].credit(|slot| row[slot], centre, reduction, |column, share| credits[column] += share);
             }
         }
     }
@@ -154,7 +193,7 @@ impl<N: Branch> Tree<N> {
 
     /// The nodes, as they were given to [`new`](Self::new).
     pub(crate) fn nodes(&self) -> &[N] {
-        &self.nodes[..self.expected.len()]
+        &self.nodes[..self.used]
     }
 
     /// For each node the path length to it and that still to be expected from there.
@@ -167,6 +206,14 @@ impl<N: Branch> Tree<N> {
     pub(crate) fn depth(&self) -> u32 {
         self.depth
     }
+}
+
+fn pad<T: Copy>(items: &[T]) -> Box<[T]> {
+    let mut padded = items.to_vec();
+    if let Some(&last) = items.last() {
+        padded.resize(items.len().next_power_of_two(), last);
+    }
+    padded.into()
 }
 
 fn depth_of<N: Branch>(trees: &[Tree<N>]) -> u32 {
@@ -221,4 +268,28 @@ fn walk<'a, N: Branch + 'a, const WALKS: usize>(
         }
     }
     std::array::from_fn(|walk| node(walk, at[walk]).path_length())
+}
+
+/// Walks of rows through one tree, where `node` tells of an index the node there and what is expected from it.
+#[inline(always)]
+fn credit_lanes<'a, N: Branch + 'a, const SLOTS: usize>(
+    node: impl Fn(u32) -> (&'a N, f32),
+    rows: &[[f32; SLOTS]; LANES],
+    centres: &[f32; SLOTS],
+    depth: u32,
+    credits: &mut [[f32; SLOTS]; LANES],
+) {
+    let mut at = [0; LANES];
+    let mut expected = [node(0).1; LANES];
+    for _ in 0..depth {
+        for lane in 0..LANES {
+            let row = |slot: usize| rows[lane][slot & (SLOTS - 1)];
+            let (from, _) = node(at[lane]);
+            at[lane] = from.next(row);
+            let (_, after) = node(at[lane]);
+            let credit = |column: usize, share: f32| credits[lane][column & (SLOTS - 1)] += share;
+            from.credit(row, |column| centres[column & (SLOTS - 1)], expected[lane] - after, credit);
+            expected[lane] = after;
+        }
+    }
 }

@@ -44,8 +44,10 @@ proptest! {
     fn rows_of_any_width_are_scored_alike_alone_and_together(columns in 1..300_usize, params in params()) {
         let rows = Array2::from_shape_fn((40, columns), |(row, column)| ((row * 31 + column * 17) % 97) as f64);
         let forest = fit(&rows, &params);
-        for (row, score) in rows.rows().into_iter().zip(forest.predict(&rows)) {
+        let explained = forest.contributions_of_rows(rows.view());
+        for (index, (row, score)) in rows.rows().into_iter().zip(forest.predict(&rows)).enumerate() {
             prop_assert_eq!(forest.score_one(&row.to_vec()), score);
+            prop_assert_eq!(forest.contributions(&row.to_vec()), explained.row(index).to_vec());
         }
     }
 
@@ -82,6 +84,9 @@ proptest! {
             let shares = forest.contributions(&row.to_vec());
             prop_assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{shares:?}");
             prop_assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
+        }
+        for (row, shares) in rows.rows().into_iter().zip(forest.contributions_of_rows(rows.view()).rows()) {
+            prop_assert_eq!(forest.contributions(&row.to_vec()), shares.to_vec());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use linfa::Dataset;
 use linfa::traits::Fit;
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Axis};
 use pulse_core::Matrix;
 use pulse_core::ports::Scores;
 use pulse_core::use_case::{ForestKind, ForestSettings};
@@ -119,12 +119,13 @@ impl Model {
         let scaled = self.scaling.apply(to_array(rows));
         let scores = self.forest.score_rows(scaled.view()).to_vec();
         let reached = scores.iter().enumerate().filter(|(_, score)| **score >= self.threshold);
-        let explain = |index: usize| self.forest.contributions(&scaled.row(index).to_vec());
+        let reached: Vec<usize> = reached.map(|(index, _)| index).collect();
+        let shares = self.forest.contributions_of_rows(scaled.select(Axis(0), &reached).view());
         Scores {
             model_version: Arc::clone(&self.version),
             threshold: self.threshold,
             highest: self.highest,
-            contributions: reached.map(|(index, _)| (index, explain(index))).collect(),
+            contributions: reached.into_iter().zip(shares.rows()).map(|(index, row)| (index, row.to_vec())).collect(),
             scores,
         }
     }
