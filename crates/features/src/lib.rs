@@ -25,5 +25,5 @@ pub use error::{LoadFault, SampleError, UseCaseError};
 pub use fault::Fault;
 pub use featurizer::{Decoded, Featurizer, Need, check_entity};
 pub use instant::{format_rfc3339, is_storable, parse_rfc3339};
-pub use sample::{Sample, SampleRow};
+pub use sample::{CsvEvents, Sample, SampleRow};
 pub use use_case_dir::{UseCaseDir, list_use_cases};

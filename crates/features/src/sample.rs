@@ -1,5 +1,6 @@
 //! Real events of a use case, from `sample.csv`: the model is trained on the first part, the simulator replays the rest.
 
+mod events;
 mod read;
 
 use std::path::Path;
@@ -8,6 +9,7 @@ use pulse_core::UseCase;
 use serde_json::{Map, Value};
 
 use crate::error::SampleError;
+pub use events::CsvEvents;
 use read::Rows;
 pub(crate) use read::{CellKind, ColumnKind, SampleFaults, column_kinds};
 

@@ -76,6 +76,15 @@ impl UseCaseDir {
         if path.is_file() { Sample::read(&path, &self.use_case).map(Some) } else { Ok(None) }
     }
 
+    /// Fingerprint of what the columns of an event depend on: the features, their types, and `features.vrl`. 16 hexadecimal
+    /// digits. Limits, thresholds and descriptions change nothing of it.
+    #[must_use]
+    pub fn schema_hash(&self) -> String {
+        let features = self.use_case.features.iter();
+        let described: String = features.map(|feature| format!("{:?} {:?}\n", feature.name, feature.kind)).collect();
+        version(&described, self.program.as_deref())
+    }
+
     /// What runs on every event.
     pub(crate) fn compiled(&self) -> &Arc<Compiled> {
         &self.compiled

@@ -1,5 +1,7 @@
 //! Why the service does not start, or has no model.
 
+use std::path::PathBuf;
+
 use pulse_features::{SampleError, UseCaseError};
 use pulse_scoring::ScoringError;
 
@@ -43,9 +45,26 @@ pub enum TrainingError {
     /// The sample cannot be read.
     #[error("the sample cannot be read")]
     Sample(#[from] SampleError),
-    /// Not one row of the sample is a valid event.
-    #[error("no row of the sample is a valid event; the first fault: {0}")]
+    /// Not one row is a valid event.
+    #[error("no row is a valid event; the first fault: {0}")]
     NoValidRow(String),
+    /// A file is of another kind.
+    #[error("{} is no .csv, .jsonl, .ndjson or .json: rename or convert it", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file has no column of labels.
+    #[error("{} has no column {label:?}, which was named as the label", path.display())]
+    NoLabel {
+        /// The file.
+        path: PathBuf,
+        /// The label.
+        label: String,
+    },
+    /// An event cannot be written as JSON.
+    #[error("an event cannot be written as JSON")]
+    Json(#[source] serde_json::Error),
     /// The model cannot be trained.
     #[error("the model cannot be trained")]
     Scoring(#[from] ScoringError),

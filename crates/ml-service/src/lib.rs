@@ -17,8 +17,11 @@
 //! - No page or script comes from elsewhere.
 
 mod error;
+
+mod follow;
 mod metrics;
 mod model_slot;
+mod registry;
 mod training;
 
 mod featurizers;
@@ -37,8 +40,10 @@ mod routes;
 mod service;
 
 pub use error::{BuildError, RunError, TrainingError};
+pub use follow::follow;
 pub use metrics::Metrics;
 pub use model_slot::{ModelSlot, ModelState, WarmUp};
+pub use registry::{Metadata, Provenance, Registry, RegistryError, TrainingLock, Version};
 pub use served::ServedUseCase;
 pub use service::{Limits, MlService, run};
-pub use training::train_from_sample;
+pub use training::{Files, Quality, Trained, load_or_train, train_from_files, train_from_sample};

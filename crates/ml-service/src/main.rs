@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use pulse_features::UseCaseDir;
-use pulse_ml_service::{Limits, MlService, ModelSlot, ServedUseCase, train_from_sample};
+use pulse_ml_service::{Limits, MlService, ModelSlot, Registry, ServedUseCase, follow, load_or_train};
 use pulse_runtime::{Health, Service, Stage, Starting, chain};
 use tokio_util::sync::CancellationToken;
 
@@ -33,10 +33,14 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Trains the model. Where there can be none, the service says so to whoever asks, which is all that is wanted of it. A stop
+/// Loads or trains the model, and follows which one is in force. Where there can be none, the service says so to whoever asks, which is all that is wanted of it. A stop
 /// overtakes it: nothing is lost, as the next start trains anew.
 async fn train(dir: Arc<UseCaseDir>, slot: ModelSlot, health: Health, stop: CancellationToken) -> anyhow::Result<()> {
-    let training = tokio::task::spawn_blocking(move || train_from_sample(&dir, &slot));
+    let registry = Registry::new(&dir)?;
+    let training = tokio::task::spawn_blocking({
+        let slot = slot.clone();
+        move || load_or_train(&dir, &slot)
+    });
     let trained = tokio::select! {
         trained = training => trained,
         () = stop.cancelled() => return Ok(()),
@@ -45,6 +49,6 @@ async fn train(dir: Arc<UseCaseDir>, slot: ModelSlot, health: Health, stop: Canc
         tracing::warn!(reason = chain(&error), "there is no model: /predict answers 503");
     }
     health.set_ready();
-    stop.cancelled().await;
+    follow(registry, slot, stop).await;
     Ok(())
 }

@@ -1,16 +1,92 @@
-//! Training a model from a use case's sample.
+//! Training a model: from a use case's sample, or from files of events.
+
+mod files;
+mod quality;
 
 use std::sync::Arc;
 
 use pulse_core::Matrix;
+use pulse_core::use_case::ForestSettings;
 use pulse_features::{Fault, Featurizer, Need, SampleRow, UseCaseDir};
 use pulse_scoring::Model;
 
 use crate::error::TrainingError;
 use crate::model_slot::{ModelSlot, WarmUp};
+use crate::registry::Registry;
+
+pub use files::Files;
+pub use quality::Quality;
+
+/// A model, and what is known of its making.
+#[derive(Debug)]
+pub struct Trained {
+    /// The model.
+    pub model: Arc<Model>,
+    /// Events that were read.
+    pub read: u64,
+    /// Those that are no valid events, and were left out.
+    pub left_out: u64,
+    /// What is wrong with the first of them.
+    pub first_fault: Option<Fault>,
+    /// How well it does on those with labels.
+    pub quality: Option<Quality>,
+}
+
+/// Trains a model of the use case in `dir` on events in files; `progress` is told how many bytes of them were read.
+///
+/// # Errors
+/// When there is no isolation forest in the use case, a file cannot be read, or not one event in them is valid.
+pub fn train_from_files(dir: &UseCaseDir, files: &Files, progress: impl FnMut(u64)) -> Result<Trained, TrainingError> {
+    let settings = forest_settings(dir)?;
+    let mut featurizer = Featurizer::new(dir)?;
+    let gathered = files::gather(dir, &mut featurizer, files, progress)?;
+    if let Some(fault) = gathered.first_fault.as_ref().filter(|_| gathered.rows.is_empty()) {
+        return Err(TrainingError::NoValidRow(fault.to_string()));
+    }
+    let columns: Vec<String> = featurizer.columns().iter().map(|column| column.name.clone()).collect();
+    let model = Model::train(&gathered.rows, &columns, settings)?;
+    let quality = files.label.is_some().then(|| quality_of(&model, &gathered.rows, &columns, &gathered.labels));
+    let files::Gathered { read, left_out, first_fault, .. } = gathered;
+    Ok(Trained { model: Arc::new(model), read, left_out, first_fault, quality: quality.flatten() })
+}
+
+fn forest_settings(dir: &UseCaseDir) -> Result<&ForestSettings, TrainingError> {
+    let forest = dir.use_case.detectors.forest.as_ref();
+    forest.ok_or_else(|| TrainingError::NoForest(dir.use_case.name.clone()))
+}
+
+fn quality_of(model: &Model, rows: &Matrix, columns: &[String], labels: &[Option<bool>]) -> Option<Quality> {
+    let places: Vec<usize> =
+        model.columns().iter().filter_map(|name| columns.iter().position(|column| column == name)).collect();
+    let scores = model.score(&rows.select(&places)).scores;
+    let labelled = scores.into_iter().zip(labels).filter_map(|(score, label)| Some((score, (*label)?)));
+    Quality::of(labelled.collect(), model.threshold())
+}
 
 /// Rows between two reports of progress.
 const REPORT_EVERY: usize = 1024;
+
+/// The model in force of the use case in `dir`: the stored version that was put in force, or else one that is trained on the sample.
+/// It goes into `slot`. A stored version that cannot be used is said in the log.
+///
+/// # Errors
+/// When there is neither. The slot says so, too.
+pub fn load_or_train(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model>, TrainingError> {
+    match Registry::new(dir)?.active() {
+        Ok(Some(model)) => {
+            let model = Arc::new(model);
+            tracing::info!(use_case = dir.use_case.name, version = %model.version(), "stored model loaded");
+            slot.set(Arc::clone(&model));
+            return Ok(model);
+        }
+        Ok(None) => {}
+        Err(error) => {
+            let (use_case, reason) = (&dir.use_case.name, chain(&error));
+            tracing::warn!(use_case, reason, "the stored model cannot be used: training on the sample instead");
+        }
+    }
+    train_from_sample(dir, slot)
+}
 
 /// Trains a model on the first part of the sample of `dir`, puts it into `slot`, and tells there how far it is.
 ///
@@ -38,7 +114,7 @@ pub fn train_from_sample(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model
 
 fn train(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model>, TrainingError> {
     let name = &dir.use_case.name;
-    let settings = dir.use_case.detectors.forest.as_ref().ok_or_else(|| TrainingError::NoForest(name.clone()))?;
+    let settings = forest_settings(dir)?;
     slot.progress(WarmUp { stage: "reading the sample".into(), done: 0, total: None });
     let sample = dir.sample()?.ok_or_else(|| TrainingError::NoSample(name.clone()))?;
     let mut featurizer = Featurizer::new(dir)?;

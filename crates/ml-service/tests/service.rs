@@ -9,6 +9,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use pulse_features::UseCaseDir;
+use pulse_ml_service::{Files, Provenance, Registry, RegistryError, train_from_files};
 use serde_json::Value;
 
 /// Longer than anything takes on a loaded machine.
@@ -157,4 +159,81 @@ fn a_wrong_start_ends_with_a_plain_line() {
     assert!(code == 2 && said.contains("--port"), "{said}");
     let version = command(&fixtures(), "rides").arg("--version").output().unwrap();
     assert!(version.status.success() && version.stdout.starts_with(b"ml-service "), "{version:?}");
+}
+
+/// Rows of the use case `pumps`, different ones for each `kind`.
+fn pumps(folder: &Path, kind: u32) -> PathBuf {
+    let rows: String = (0..500).map(|i| format!("{},{}\n", i * 7919 % (101 + kind), i * 104_729 % 103)).collect();
+    let path = folder.join(format!("events{kind}.csv"));
+    fs::write(&path, format!("load,flow\n{rows}")).unwrap();
+    path
+}
+
+/// Trains on such rows, and puts the model in force.
+fn put_in_force(folder: &Path, kind: u32) -> String {
+    let dir = UseCaseDir::load(folder, "pumps").unwrap();
+    let files = Files { paths: vec![pumps(folder, kind)], label: None, max_rows: 1000 };
+    let model = train_from_files(&dir, &files, |_| {}).unwrap().model;
+    let registry = Registry::new(&dir).unwrap();
+    let trained_at = "2026-01-31T00:00:00Z".to_owned();
+    let provenance = Provenance { trained_at, source: "a test".to_owned(), rows_left_out: 0, quality: None };
+    registry.save(&model, provenance).unwrap();
+    registry.activate(model.version()).unwrap().version().to_string()
+}
+
+#[test]
+fn another_version_is_put_in_force_while_requests_are_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::create_dir(path.join("pumps")).unwrap();
+    fs::write(path.join("pumps/config.yaml"), "name: pumps\nfeatures: [load, flow]\n").unwrap();
+    let first = put_in_force(path, 0);
+    let mut service = Running::start(command(path, "pumps"));
+    let base = service.base();
+    wait_until_ready(&base);
+    let predict = move || -> (u16, String) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.post(format!("{base}/predict")).header("content-type", "application/json");
+        let mut response = request.send(r#"{"load":900,"flow":5}"#).unwrap();
+        let answer: Value = serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap();
+        (response.status().as_u16(), answer["model_version"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(predict(), (200, first.clone()));
+    let second = put_in_force(path, 1);
+    assert_ne!(first, second);
+    let began = Instant::now();
+    loop {
+        let (status, version) = predict();
+        assert_eq!(status, 200, "no request fails");
+        if version == second {
+            break;
+        }
+        assert_eq!(version, first);
+        assert!(began.elapsed() < PATIENCE, "it is not put in force");
+    }
+    let registry = Registry::new(&UseCaseDir::load(path, "pumps").unwrap()).unwrap();
+    assert_eq!(registry.roll_back().unwrap().version().to_string(), first);
+    let began = Instant::now();
+    while predict() != (200, first.clone()) {
+        assert!(began.elapsed() < PATIENCE, "it is not taken back");
+    }
+    // One that cannot be used changes nothing.
+    let active = path.join("pumps/models/active.json");
+    fs::write(&active, r#"{"version":"0123456789abcdef"}"#).unwrap();
+    service.line("a model that was put in force cannot be used");
+    assert_eq!(predict(), (200, first));
+    assert!(service.stop().success());
+}
+
+#[test]
+fn one_trains_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("pumps")).unwrap();
+    fs::write(folder.path().join("pumps/config.yaml"), "name: pumps\nfeatures: [load, flow]\n").unwrap();
+    let registry = Registry::new(&UseCaseDir::load(folder.path(), "pumps").unwrap()).unwrap();
+    let held = registry.lock().unwrap();
+    let refused = registry.lock().unwrap_err();
+    assert!(matches!(refused, RegistryError::Locked { .. }), "{refused}");
+    drop(held);
+    registry.lock().unwrap();
 }

@@ -2,7 +2,7 @@
 
 use linfa_preprocessing::PreprocessingError;
 use pulse_core::{Classify, ErrorClass};
-use pulse_forest::ForestError;
+use pulse_forest::{DecodeError, ForestError};
 
 /// Why a model could not be trained.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,18 @@ pub enum ScoringError {
     /// The forest could not be fitted.
     #[error("the isolation forest cannot be fitted")]
     Forest(#[from] ForestError),
+}
+
+/// Why what was stored is no model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoredModelError {
+    /// Its forest cannot be read.
+    #[error(transparent)]
+    Forest(#[from] DecodeError),
+    /// Its parts do not belong together.
+    #[error("its metadata do not fit its forest: {0}")]
+    Mismatch(String),
 }
 
 /// Why rows could not be scored.

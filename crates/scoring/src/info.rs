@@ -1,9 +1,9 @@
 //! What can be told about a model.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A model's metadata.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
     /// Fingerprint of settings, columns and training rows: 16 hexadecimal digits.
     pub version: String,
@@ -20,14 +20,14 @@ pub struct ModelInfo {
     /// The score from which a row is an anomaly.
     pub threshold: f64,
     /// The share of training rows that the threshold was chosen for; none where it was given.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_rate: Option<f64>,
     /// How the scores of the training rows are distributed.
     pub score_quantiles: Vec<ScoreQuantile>,
 }
 
 /// A column of a model, as the training rows had it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ColumnInfo {
     /// Its name.
     pub name: String,
@@ -40,7 +40,7 @@ pub struct ColumnInfo {
 }
 
 /// The score at and below which a share of the training rows lies.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ScoreQuantile {
     /// The share, from 0 to 1.
     pub share: f64,

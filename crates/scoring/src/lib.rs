@@ -33,6 +33,7 @@ mod version;
 
 mod info;
 mod model;
+mod stored;
 
 mod local;
 
@@ -40,9 +41,10 @@ pub mod oip;
 #[cfg(feature = "remote")]
 mod remote;
 
-pub use error::{ScoreError, ScoringError};
+pub use error::{ScoreError, ScoringError, StoredModelError};
 pub use info::{ColumnInfo, ModelInfo, ScoreQuantile};
 pub use local::LocalScorer;
 pub use model::Model;
 #[cfg(feature = "remote")]
 pub use remote::{RemoteError, RemoteMetrics, RemoteOptions, RemoteScorer, RemoteServer, Resolve, Resolving};
+pub use stored::StoredModel;

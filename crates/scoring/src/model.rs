@@ -22,13 +22,13 @@ const SMALLEST_SAMPLE: u32 = 64;
 /// A trained model. It never changes.
 #[derive(Debug)]
 pub struct Model {
-    version: Arc<str>,
-    columns: Vec<String>,
-    scaling: Scaling,
-    forest: IsolationForest,
-    threshold: f64,
-    highest: f64,
-    info: ModelInfo,
+    pub(crate) version: Arc<str>,
+    pub(crate) columns: Vec<String>,
+    pub(crate) scaling: Scaling,
+    pub(crate) forest: IsolationForest,
+    pub(crate) threshold: f64,
+    pub(crate) highest: f64,
+    pub(crate) info: ModelInfo,
 }
 
 impl Model {
@@ -169,4 +169,4 @@ fn column_infos(columns: &[String], scaling: &Scaling) -> Vec<ColumnInfo> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

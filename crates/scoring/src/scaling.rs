@@ -20,7 +20,7 @@ pub(crate) struct ColumnStatistics {
 /// A fitted scaler.
 #[derive(Debug, Clone)]
 pub(crate) struct Scaling {
-    scaler: LinearScaler<f64>,
+    pub(crate) scaler: LinearScaler<f64>,
     pub(crate) columns: Vec<ColumnStatistics>,
 }
 

@@ -23,6 +23,72 @@ pub enum Command {
     Up(Box<UpArgs>),
     /// Checks use cases: every fault of their files at once, or what was made of them. Ends with 1 where there are faults.
     Check(CheckArgs),
+    /// Trains a new version of a use case's model, and puts it in force.
+    Train(TrainArgs),
+    /// Lists the versions of a use case's model, puts one in force, or goes back to the one before.
+    Models(ModelsArgs),
+}
+
+/// Arguments of `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The use case
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Events: CSV with a header (.csv), or one of JSON in each line (.jsonl, .ndjson, .json) [default: the first part of sample.csv]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Field that says whether an event is an anomaly (1 or true): not looked at in training, but to say how good the model is
+    #[arg(long, value_name = "FIELD")]
+    pub label: Option<String>,
+    /// Rows to train on at the most; of more, so many are drawn at random, by the seed of the isolation forest
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = parse_rows)]
+    pub max_rows: usize,
+    /// Store the version without putting it in force
+    #[arg(long)]
+    pub no_activate: bool,
+    /// Folder that holds the use cases [env: PULSE__USECASES] [default: usecases]
+    #[arg(long, value_name = "DIR")]
+    pub usecases: Option<PathBuf>,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `models`.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: ModelsCommand,
+    /// Folder that holds the use cases [env: PULSE__USECASES] [default: usecases]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub usecases: Option<PathBuf>,
+}
+
+/// What `models` does.
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Lists the stored versions, the youngest first; the one in force has a star.
+    List {
+        /// The use case
+        name: String,
+        /// Print the list as one JSON object, with all that is known of each version
+        #[arg(long)]
+        json: bool,
+    },
+    /// Puts a version in force, here and in services that run on the same folder.
+    Activate {
+        /// The use case
+        name: String,
+        /// The version
+        version: String,
+    },
+    /// Goes back to the version that was in force before.
+    Rollback {
+        /// The use case
+        name: String,
+    },
 }
 
 /// Arguments of `check`.
@@ -85,6 +151,13 @@ impl UpArgs {
     }
 }
 
+fn parse_rows(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(rows @ 2..=100_000_000) => Ok(rows),
+        _ => Err("give a number of rows from 2 to 100000000".to_owned()),
+    }
+}
+
 fn parse_rate(text: &str) -> Result<Pace, String> {
     if text == "max" {
         return Ok(Pace::Max);
@@ -123,7 +196,7 @@ mod tests {
         let cli = Cli::try_parse_from(["stream-pulse", "up"].iter().chain(args))?;
         match cli.command {
             Command::Up(args) => Ok(*args),
-            Command::Check(_) => panic!("`up` was asked for"),
+            _ => panic!("`up` was asked for"),
         }
     }
 

@@ -191,7 +191,7 @@ impl Table {
     }
 }
 
-fn header_faults(path: &Path, names: &[String]) -> Vec<SampleError> {
+pub(super) fn header_faults(path: &Path, names: &[String]) -> Vec<SampleError> {
     let (mut seen, mut tree) = (HashSet::new(), FieldTree::default());
     let mut faults = Vec::new();
     for (i, name) in names.iter().enumerate() {
@@ -275,12 +275,12 @@ fn stray(index: usize, records: &[StringRecord]) -> Option<(u64, String)> {
         .then(|| (line, first.get(index).unwrap_or_default().to_owned()))
 }
 
-fn number(cell: &str) -> Option<Number> {
+pub(super) fn number(cell: &str) -> Option<Number> {
     // Only what JSON calls a number: an identifier such as 007 stays text.
     serde_json::from_str(cell).ok()
 }
 
-fn value(cell: &str, kind: FeatureType) -> Result<Value, &'static str> {
+pub(super) fn value(cell: &str, kind: FeatureType) -> Result<Value, &'static str> {
     match kind {
         FeatureType::Number => number(cell).map(Value::Number).ok_or("is no number"),
         FeatureType::Integer => {
@@ -305,7 +305,7 @@ fn time(value: &Value) -> Option<i64> {
 }
 
 /// Puts `value` at the dotted `path`.
-fn put(object: &mut Map<String, Value>, path: &str, value: Value) {
+pub(super) fn put(object: &mut Map<String, Value>, path: &str, value: Value) {
     match path.split_once('.') {
         None => {
             object.insert(path.to_owned(), value);

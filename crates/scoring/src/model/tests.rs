@@ -13,12 +13,12 @@ pub(crate) const SETTINGS: ForestSettings = ForestSettings {
     decides: true,
 };
 
-fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     ["fare", "distance", "constant"].map(str::to_owned).to_vec()
 }
 
 /// Trips whose fare follows their distance, a constant beside them, and every 10th distance missing.
-fn trips() -> Matrix {
+pub(crate) fn trips() -> Matrix {
     let mut rows = Matrix::with_capacity(3, 500);
     for i in 0..500_u32 {
         let spread = f64::from(i.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;

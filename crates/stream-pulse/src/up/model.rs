@@ -1,10 +1,11 @@
-//! The model: trained from the use case's sample at every start, the same one as long as sample and settings are.
+//! The model: the stored version that is in force, or else trained from the use case's sample at every start, the same one as
+//! long as sample and settings are.
 
 use std::sync::Arc;
 
 use anyhow::Context;
 use pulse_features::UseCaseDir;
-use pulse_ml_service::{ModelSlot, TrainingError, train_from_sample};
+use pulse_ml_service::{ModelSlot, TrainingError, load_or_train};
 use pulse_scoring::Model;
 
 /// Trains the model, where the use case has a forest and a sample to learn from; `slot` shows the way to it.
@@ -14,7 +15,7 @@ pub(super) async fn train(dir: &Arc<UseCaseDir>, slot: &ModelSlot) -> anyhow::Re
     }
     let only_the_forest_decides = dir.use_case.detectors.rolling.as_ref().is_none_or(|rolling| !rolling.decides);
     let (dir, slot) = (Arc::clone(dir), slot.clone());
-    let trained = tokio::task::spawn_blocking(move || train_from_sample(&dir, &slot)).await;
+    let trained = tokio::task::spawn_blocking(move || load_or_train(&dir, &slot)).await;
     match trained.context("training panicked")? {
         Ok(model) => Ok(Some(model)),
         Err(error @ TrainingError::NoSample(_)) if !only_the_forest_decides => {

@@ -7,6 +7,7 @@ mod endpoints;
 mod faults;
 mod http;
 mod kill;
+mod models;
 mod process;
 mod runs;
 mod stored;

@@ -1,0 +1,72 @@
+//! `models`: the stored versions of a use case's model, and which of them is in force.
+
+use std::path::{Path, PathBuf};
+
+use pulse_features::UseCaseDir;
+use pulse_ml_service::{Registry, Version};
+use pulse_runtime::SettingsSources;
+use serde_json::json;
+
+use crate::cli::{ModelsArgs, ModelsCommand};
+use crate::summary::thousands;
+
+/// Lists versions, puts one in force, or goes back to the one before.
+///
+/// # Errors
+/// When there is no such version, or it does not fit the use case.
+#[expect(clippy::print_stdout, reason = "the answer of this command")]
+pub fn run(args: ModelsArgs) -> anyhow::Result<()> {
+    let ModelsArgs { command, usecases: folder } = args;
+    let folder = usecases(folder.as_deref())?;
+    let registry = |name: &str| anyhow::Ok(Registry::new(&UseCaseDir::load(&folder, name)?)?);
+    match command {
+        ModelsCommand::List { name, json: as_json } => {
+            let versions = registry(&name)?.list()?;
+            if as_json {
+                println!("{}", json!({"use_case": name, "models": versions}));
+            } else {
+                print!("{}", text(&name, &versions));
+            }
+        }
+        ModelsCommand::Activate { name, version } => {
+            let model = registry(&name)?.activate(&version)?;
+            println!("{name}: {} is in force", model.version());
+        }
+        ModelsCommand::Rollback { name } => {
+            let model = registry(&name)?.roll_back()?;
+            println!("{name}: {} is in force again", model.version());
+        }
+    }
+    Ok(())
+}
+
+/// The folder of use cases: as told, or as set.
+pub(crate) fn usecases(told: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match told {
+        Some(folder) => Ok(folder.to_owned()),
+        None => Ok(SettingsSources::from_env().load()?.usecases().to_owned()),
+    }
+}
+
+fn text(name: &str, versions: &[Version]) -> String {
+    if versions.is_empty() {
+        return format!(
+            "{name} has no stored model: it is trained from the sample at every start; see `stream-pulse train`\n"
+        );
+    }
+    let mut text = format!("  {:<16}  {:<20}  {:>10}  {:>9}  source\n", "version", "trained", "rows", "threshold");
+    for Version { active, metadata } in versions {
+        let (info, provenance) = (&metadata.model.info, &metadata.provenance);
+        let trained_at: String = provenance.trained_at.chars().take(19).collect();
+        text.push_str(&format!(
+            "{} {:<16}  {:<20}  {:>10}  {:>9.4}  {}\n",
+            if *active { '*' } else { ' ' },
+            info.version,
+            trained_at,
+            thousands(info.trained_rows as u64),
+            info.threshold,
+            provenance.source,
+        ));
+    }
+    text
+}

@@ -1,0 +1,133 @@
+//! `train`: a new version of a use case's model, from files or from its sample.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use pulse_core::ports::Clock as _;
+use pulse_features::UseCaseDir;
+use pulse_ml_service::{Files, ModelSlot, Provenance, Quality, Registry, Trained, train_from_files, train_from_sample};
+use pulse_runtime::SystemClock;
+use pulse_scoring::{Model, ModelInfo};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::TrainArgs;
+use crate::models::usecases;
+use crate::summary::thousands;
+
+const BAR: &str = "{elapsed_precise} {bar:24} {percent:>3}%  {binary_bytes_per_sec}  {msg}";
+
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    use_case: &'a str,
+    active: bool,
+    rows_left_out: u64,
+    quality: Option<Quality>,
+    #[serde(flatten)]
+    model: &'a ModelInfo,
+}
+
+/// Trains, stores and, unless told otherwise, activates a version.
+///
+/// # Errors
+/// When there is nothing to train on, or the version cannot be stored.
+#[expect(clippy::print_stdout, reason = "the report is the answer of this command")]
+pub fn run(args: TrainArgs) -> anyhow::Result<()> {
+    let dir = UseCaseDir::load(&usecases(args.usecases.as_deref())?, &args.name)?;
+    let registry = Registry::new(&dir)?;
+    // Held to the end.
+    let _lock = registry.lock()?;
+    let (trained, source) = if args.files.is_empty() {
+        anyhow::ensure!(args.label.is_none(), "--label needs files: sample.csv has its labels in a column of its own");
+        (of_sample(&dir)?, "sample.csv".to_owned())
+    } else {
+        let names: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
+        (of_files(&dir, &args)?, names.join(", "))
+    };
+    if let Some(fault) = trained.first_fault.as_ref().filter(|_| trained.left_out > 0 && !args.json) {
+        println!(
+            "{} of {} events are not valid, and were left out; the first: {fault}",
+            trained.left_out, trained.read
+        );
+    }
+    let Trained { model, left_out: rows_left_out, quality, .. } = trained;
+    let trained_at = SystemClock.now().to_string();
+    registry.save(&model, Provenance { trained_at, source, rows_left_out, quality })?;
+    if !args.no_activate {
+        registry.activate(model.version())?;
+    }
+    let report =
+        Report { use_case: &args.name, active: !args.no_activate, rows_left_out, quality, model: model.info() };
+    if args.json {
+        println!("{}", json!(report));
+    } else {
+        print!("{}", text(&report, &model));
+    }
+    Ok(())
+}
+
+fn of_sample(dir: &UseCaseDir) -> anyhow::Result<Trained> {
+    let slot = ModelSlot::warming_up("reading the sample");
+    let model = train_from_sample(dir, &slot).context("name files to train on, or add sample.csv")?;
+    let read = model.trained_rows() as u64;
+    Ok(Trained { model, read, left_out: 0, first_fault: None, quality: None })
+}
+
+fn of_files(dir: &UseCaseDir, args: &TrainArgs) -> anyhow::Result<Trained> {
+    let size = |path: &PathBuf| path.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+    let bar = progress_bar(args.files.iter().map(size).sum(), args.json);
+    let files = Files { paths: args.files.clone(), label: args.label.clone(), max_rows: args.max_rows };
+    let trained = train_from_files(dir, &files, |bytes| {
+        bar.inc(bytes);
+        if bar.position() >= bar.length().unwrap_or_default() {
+            bar.set_message("growing the forest");
+        }
+    });
+    bar.finish_and_clear();
+    Ok(trained?)
+}
+
+/// Drawn on standard error, where that is a terminal.
+fn progress_bar(bytes: u64, quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(bytes);
+    match ProgressStyle::with_template(BAR) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn text(report: &Report<'_>, model: &Model) -> String {
+    let info = model.info();
+    let rate =
+        info.expected_rate.map_or_else(String::new, |rate| format!(", the score of one row in {:.0}", 1.0 / rate));
+    let mut lines = vec![
+        format!("{} {}", report.use_case, info.version),
+        format!(
+            "  trained on  {} rows, {} columns, {} trees of {}",
+            thousands(info.trained_rows as u64),
+            info.columns.len(),
+            info.trees,
+            info.sample_size
+        ),
+        format!("  threshold   {:.4}{rate}", info.threshold),
+    ];
+    if let Some(quality) = report.quality {
+        lines.push(format!(
+            "  quality     ROC AUC {:.4}, average precision {:.3}; at the threshold precision {:.3}, recall {:.3} ({} anomalies in {} labelled rows)",
+            quality.roc_auc, quality.average_precision, quality.precision, quality.recall, quality.anomalies, quality.rows,
+        ));
+    }
+    let state = if report.active {
+        "active".to_owned()
+    } else {
+        format!("stored; `stream-pulse models activate {} {}` puts it in force", report.use_case, info.version)
+    };
+    lines.push(format!("  state       {state}"));
+    lines.join("\n") + "\n"
+}
