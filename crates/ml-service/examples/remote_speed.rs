@@ -10,7 +10,7 @@ use std::time::Instant;
 use pulse_core::Matrix;
 use pulse_core::ports::Scorer;
 use pulse_features::{Featurizer, Need, UseCaseDir};
-use pulse_ml_service::{Limits, MlService, ModelSlot, ServedUseCase, run, train_from_sample};
+use pulse_ml_service::{Limits, Management, MlService, ModelSlot, ServedUseCase, run, train_from_sample};
 use pulse_runtime::Health;
 use pulse_scoring::{LocalScorer, Model, RemoteOptions, RemoteScorer};
 use tokio::net::TcpListener;
@@ -31,8 +31,13 @@ async fn main() -> Result<(), Failure> {
     let rows = Arc::new(batch(&dir, &model)?);
 
     let served = ServedUseCase::new(&dir, None, slot)?;
-    let service =
-        MlService::new(vec![served], Limits::default(), prometheus::Registry::new(), Health::starting("training"))?;
+    let service = MlService::new(
+        vec![served],
+        Limits::default(),
+        Management::Open,
+        prometheus::Registry::new(),
+        Health::starting("training"),
+    )?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let stop = CancellationToken::new();

@@ -26,7 +26,10 @@ pub async fn follow(registry: Registry, slot: ModelSlot, stop: CancellationToken
         }
         // A folder that is away for a moment changes nothing.
         let Ok(Some(version)) = registry.active_version() else { continue };
-        if seen.as_ref() == Some(&version) {
+        // This process may have put it in force itself.
+        let is_there = slot.model().is_some_and(|model| **model.version() == version);
+        if is_there || seen.as_ref() == Some(&version) {
+            seen = Some(version);
             continue;
         }
         let (of, wanted) = (registry.clone(), version.clone());

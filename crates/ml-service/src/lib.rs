@@ -6,7 +6,8 @@
 //! | `POST /predict/batch`, `POST /predict/<use case>/batch` | verdicts on many; a bad row does not harm the others |
 //! | `GET /schema`, `GET /schema/<use case>` | JSON Schema (2020-12) of the event |
 //! | `GET /openapi.json`, `GET /docs` | this table in full, and a page to try it on |
-//! | `GET /health`, `GET /models` | the model in force, or how far warm-up is |
+//! | `GET /health`, `GET /models` | the model in force, or how far warm-up is; all stored versions |
+//! | `POST /models/<use case>/<version>/activate`, `POST /models/<use case>/rollback` | puts another version in force |
 //! | `/v2/…` | the [Open Inference Protocol](pulse_scoring::oip), for scorers that send columns instead of events |
 //! | `GET /live`, `GET /ready`, `GET /metrics` | for orchestrators and Prometheus |
 //!
@@ -45,5 +46,5 @@ pub use metrics::Metrics;
 pub use model_slot::{ModelSlot, ModelState, WarmUp};
 pub use registry::{Metadata, Provenance, Registry, RegistryError, TrainingLock, Version};
 pub use served::ServedUseCase;
-pub use service::{Limits, MlService, run};
+pub use service::{Limits, Management, MlService, run};
 pub use training::{Files, Quality, Trained, load_or_train, train_from_files, train_from_sample};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use pulse_features::UseCaseDir;
-use pulse_ml_service::{Limits, MlService, ModelSlot, Registry, ServedUseCase, follow, load_or_train};
+use pulse_ml_service::{Limits, Management, MlService, ModelSlot, Registry, ServedUseCase, follow, load_or_train};
 use pulse_runtime::{Health, Service, Stage, Starting, chain};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,12 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
     let served = ServedUseCase::new(&dir, dir.sample()?.as_ref(), slot.clone())?;
     let health = starting.health.clone();
     health.set_not_ready("training the model");
-    let service = MlService::new(vec![served], Limits::default(), starting.registry.clone(), health.clone())?;
+    let management = match starting.settings.ml_service_token() {
+        Some(token) => Management::Token(token.clone()),
+        None => Management::Open,
+    };
+    let service =
+        MlService::new(vec![served], Limits::default(), management, starting.registry.clone(), health.clone())?;
     starting.routes.set(service.router());
     starting.group.spawn(Stage::Transform, "training", |stop| train(dir, slot, health, stop));
     Ok(())

@@ -18,6 +18,10 @@ pub(crate) fn document(use_cases: &[ServedUseCase]) -> Value {
     for (path, operation) in service_paths() {
         paths.insert(path.to_owned(), json!({"get": operation}));
     }
+    let names: Vec<&str> = use_cases.iter().map(ServedUseCase::name).collect();
+    for (path, operation) in management_paths(&names) {
+        paths.insert(path.to_owned(), json!({"post": operation}));
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -32,7 +36,11 @@ pub(crate) fn document(use_cases: &[ServedUseCase]) -> Value {
             {"name": "service", "description": "For orchestrators and Prometheus."},
         ],
         "paths": paths,
-        "components": {"schemas": components::schemas(use_cases), "responses": components::responses()},
+        "components": {
+            "schemas": components::schemas(use_cases),
+            "responses": components::responses(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "The setting ml_service.token, where it is set."}},
+        },
     })
 }
 
@@ -104,6 +112,41 @@ fn post(id: &str, summary: &str, content: &Value, answer: &str) -> Value {
             },
         },
     })
+}
+
+/// Paths that change which model is in force, with their `POST`.
+fn management_paths(use_cases: &[&str]) -> [(&'static str, Value); 2] {
+    let problem = |name: &str| json!({"$ref": format!("#/components/responses/{name}")});
+    let use_case = json!({
+        "name": "use_case", "in": "path", "required": true, "schema": {"type": "string", "enum": use_cases},
+    });
+    let version = json!({
+        "name": "version", "in": "path", "required": true, "schema": {"type": "string"},
+        "description": "A version that /models lists as stored.",
+    });
+    let model = json!({"$ref": "#/components/schemas/Model"});
+    let post = |id: &str, summary: &str, parameters: Value| {
+        json!({
+            "operationId": id,
+            "tags": ["model"],
+            "summary": summary,
+            "parameters": parameters,
+            "security": [{}, {"token": []}],
+            "responses": {
+                "200": {"description": "It is in force.", "content": {"application/json": {"schema": model}}},
+                "401": problem("Unauthorized"),
+                "404": problem("NotFound"),
+                "409": problem("Conflict"),
+            },
+        })
+    };
+    [
+        (
+            "/models/{use_case}/{version}/activate",
+            post("activate", "Puts a stored version in force", json!([use_case, version])),
+        ),
+        ("/models/{use_case}/rollback", post("rollback", "Goes back to the version before", json!([use_case]))),
+    ]
 }
 
 /// Paths that are the same whatever is served, with their `GET`.

@@ -8,6 +8,8 @@ use pulse_scoring::oip::{Absence, ErrorBody};
 use serde::Serialize;
 
 use crate::model_slot::WarmUp;
+use crate::registry::RegistryError;
+use crate::training::chain;
 
 /// Seconds after which it makes sense to ask again for a model.
 const RETRY_AFTER_SECONDS: u16 = 2;
@@ -124,6 +126,36 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "urn:pulse:problem:unknown-version", "unknown version", detail)
     }
 
+    /// Why a stored version cannot be used.
+    pub(crate) fn of_registry(error: RegistryError) -> Self {
+        let conflict = |kind, title| Self::new(StatusCode::CONFLICT, kind, title, chain(&error));
+        match &error {
+            RegistryError::Unknown { .. } => {
+                let kind = "urn:pulse:problem:unknown-version";
+                Self::new(StatusCode::NOT_FOUND, kind, "unknown version", chain(&error))
+            }
+            RegistryError::Misfit { .. } => conflict("urn:pulse:problem:model-misfit", "the model does not fit"),
+            RegistryError::Damaged { .. } => conflict("urn:pulse:problem:model-damaged", "the model is damaged"),
+            RegistryError::NoVersionBefore => {
+                conflict("urn:pulse:problem:no-version-before", "there is no version to go back to")
+            }
+            _ => Self::internal(chain(&error)),
+        }
+    }
+
+    /// The model cannot be changed while the process runs.
+    pub(crate) fn fixed_model() -> Self {
+        let detail = "this process uses one model from its start to its end: use `stream-pulse models activate`, and start it again";
+        let kind = "urn:pulse:problem:fixed-model";
+        Self::new(StatusCode::CONFLICT, kind, "the model cannot be changed here", detail)
+    }
+
+    /// The caller does not say who they are, or is somebody else.
+    pub(crate) fn unauthorized() -> Self {
+        let detail = "send the token of ml_service.token as `Authorization: Bearer …`";
+        Self::new(StatusCode::UNAUTHORIZED, "urn:pulse:problem:unauthorized", "not allowed", detail)
+    }
+
     /// The message is none of the Open Inference Protocol, or not one for this model.
     pub(crate) fn broken_message(detail: impl Into<String>) -> Self {
         let kind = "urn:pulse:problem:broken-message";
@@ -185,6 +217,9 @@ impl IntoResponse for Problem {
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         Self::add_retry_after(state, &mut response);
+        if response.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
     }
 }

@@ -33,6 +33,8 @@ pub(crate) fn router(service: MlService, admin: Router) -> Router {
         .route("/openapi.json", get(documents::openapi))
         .route("/health", get(models::health))
         .route("/models", get(models::list))
+        .route("/models/{use_case}/{version}/activate", post(models::activate))
+        .route("/models/{use_case}/rollback", post(models::roll_back))
         .merge(oip::router())
         .merge(documents::swagger_ui())
         .merge(admin.with_state(()))

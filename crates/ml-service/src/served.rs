@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::featurizers::Featurizers;
 use crate::model_slot::{ModelSlot, ModelState};
 use crate::problem::Problem;
+use crate::registry::Registry;
 use crate::schema;
 
 /// A use case with its featurizer, its model, and its documents.
@@ -22,6 +23,7 @@ struct Inner {
     use_case: UseCase,
     featurizers: Featurizers,
     slot: ModelSlot,
+    registry: Registry,
     schema: Value,
 }
 
@@ -44,6 +46,7 @@ impl ServedUseCase {
             use_case: dir.use_case.clone(),
             featurizers: Featurizers::new(featurizer),
             slot,
+            registry: Registry::new(dir)?,
             schema: schema::event_schema(&dir.use_case, example),
         })))
     }
@@ -58,6 +61,12 @@ impl ServedUseCase {
     #[must_use]
     pub fn slot(&self) -> &ModelSlot {
         &self.0.slot
+    }
+
+    /// The versions of its model that are stored.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
     }
 
     pub(crate) fn featurizers(&self) -> &Featurizers {

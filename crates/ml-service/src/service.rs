@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use prometheus::Registry;
-use pulse_runtime::{Health, admin, http};
+use pulse_runtime::{Health, Secret, admin, http};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,17 @@ impl Default for Limits {
     }
 }
 
+/// Who may put another version of a model in force.
+#[derive(Debug, Clone)]
+pub enum Management {
+    /// Nobody: somebody else in this process uses the same model.
+    Fixed,
+    /// Whoever reaches the service.
+    Open,
+    /// Who presents this bearer token.
+    Token(Secret),
+}
+
 /// The service. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct MlService(Arc<Inner>);
@@ -45,6 +56,7 @@ struct Inner {
     /// All, the first included.
     use_cases: Vec<ServedUseCase>,
     limits: Limits,
+    management: Management,
     openapi: Value,
     metrics: Metrics,
     registry: Registry,
@@ -59,6 +71,7 @@ impl MlService {
     pub fn new(
         use_cases: Vec<ServedUseCase>,
         limits: Limits,
+        management: Management,
         registry: Registry,
         health: Health,
     ) -> Result<Self, BuildError> {
@@ -71,7 +84,7 @@ impl MlService {
         let metrics = Metrics::new(&registry)?;
         metrics.watch(&registry, &use_cases, &routes::MEASURED)?;
         let openapi = openapi::document(&use_cases);
-        Ok(Self(Arc::new(Inner { first, use_cases, limits, openapi, metrics, registry, health })))
+        Ok(Self(Arc::new(Inner { first, use_cases, limits, management, openapi, metrics, registry, health })))
     }
 
     /// All routes.
@@ -94,6 +107,10 @@ impl MlService {
 
     pub(crate) fn limits(&self) -> Limits {
         self.0.limits
+    }
+
+    pub(crate) fn management(&self) -> &Management {
+        &self.0.management
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -35,6 +35,7 @@ pub struct Settings {
     kafka: KafkaSettings,
     postgres: PostgresSettings,
     scorer: ScorerSettings,
+    ml_service_token: Option<Secret>,
     simulator: SimulatorSettings,
     processor: ProcessorSettings,
     writer: WriterSettings,
@@ -99,6 +100,12 @@ impl Settings {
         &self.postgres
     }
 
+    /// The token that the ML service wants from whoever changes something; none means that nobody is asked.
+    #[must_use]
+    pub fn ml_service_token(&self) -> Option<&Secret> {
+        self.ml_service_token.as_ref()
+    }
+
     /// Whom the processor asks for scores.
     #[must_use]
     pub fn scorer(&self) -> &ScorerSettings {
@@ -149,6 +156,7 @@ impl TryFrom<RawSettings> for Settings {
             kafka: KafkaSettings::read(&mut reader),
             postgres: PostgresSettings::read(&mut reader),
             scorer: ScorerSettings::read(&mut reader),
+            ml_service_token: reader.secret("ml_service.token", "ml_service.token_file"),
             simulator: SimulatorSettings::read(&mut reader),
             processor: ProcessorSettings::read(&mut reader),
             writer: WriterSettings::read(&mut reader),

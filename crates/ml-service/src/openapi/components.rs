@@ -39,6 +39,9 @@ pub(super) fn responses() -> Value {
         "ContentType": response("The body is not announced as JSON."),
         "InvalidEvent": response("The event is not valid; `errors` names every field at fault."),
         "NoModel": no_model,
+        "Unauthorized": response("The token is missing or wrong."),
+        "NotFound": response("There is no such use case, or no such version."),
+        "Conflict": response("The version does not fit the use case or is damaged, there is none to go back to, or the process does not allow it."),
     })
 }
 
@@ -177,10 +180,26 @@ fn model() -> Value {
     });
     json!({
         "type": "object",
-        "required": ["use_case", "active", "version", "columns", "trained_rows", "threshold"],
+        "required": ["use_case", "active", "stored", "version", "columns", "trained_rows", "threshold"],
         "properties": {
             "use_case": {"type": "string"},
             "active": {"type": "boolean", "description": "Whether it is in force."},
+            "stored": {"type": "boolean", "description": "Whether it is stored, so that it can be put in force."},
+            "trained_at": {"type": "string", "format": "date-time"},
+            "source": {"type": "string", "description": "What it was trained on."},
+            "rows_left_out": {"type": "integer", "description": "Rows that were no valid events."},
+            "quality": {
+                "type": "object",
+                "description": "How well it told labelled rows apart.",
+                "properties": {
+                    "rows": {"type": "integer"},
+                    "anomalies": {"type": "integer"},
+                    "roc_auc": {"type": "number"},
+                    "average_precision": {"type": "number"},
+                    "precision": {"type": "number"},
+                    "recall": {"type": "number"},
+                },
+            },
             "version": model_version(),
             "columns": {"type": "array", "items": column},
             "trained_rows": {"type": "integer"},

@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use prometheus::Registry;
 use pulse_features::UseCaseDir;
-use pulse_ml_service::{Limits, MlService, ModelSlot, ServedUseCase, train_from_sample};
+use pulse_ml_service::{Limits, Management, MlService, ModelSlot, ServedUseCase, train_from_sample};
 use pulse_runtime::Health;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -63,7 +63,8 @@ pub(crate) fn trained(dir: &UseCaseDir) -> ModelSlot {
 }
 
 pub(crate) fn service(use_cases: Vec<ServedUseCase>, limits: Limits) -> MlService {
-    MlService::new(use_cases, limits, Registry::new(), Health::starting("waiting for the model")).unwrap()
+    MlService::new(use_cases, limits, Management::Open, Registry::new(), Health::starting("waiting for the model"))
+        .unwrap()
 }
 
 /// The routes of a service with the small use case and its model.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{Request, header};
-use pulse_ml_service::{BuildError, Limits, MlService, ModelSlot};
+use pulse_ml_service::{BuildError, Limits, Management, MlService, ModelSlot};
 use pulse_runtime::Health;
 use serde_json::json;
 
@@ -35,7 +35,7 @@ async fn a_body_that_does_not_arrive_is_given_up() {
 fn a_service_without_sense_is_not_built() {
     let build = |use_cases| {
         let (registry, health) = (prometheus::Registry::new(), Health::starting("x"));
-        MlService::new(use_cases, Limits::default(), registry, health).unwrap_err()
+        MlService::new(use_cases, Limits::default(), Management::Open, registry, health).unwrap_err()
     };
     assert!(matches!(build(Vec::new()), BuildError::NoUseCase));
     let twice = rides(ModelSlot::warming_up("never"));

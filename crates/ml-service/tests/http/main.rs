@@ -8,6 +8,7 @@ mod documents;
 mod faults;
 mod impostors;
 mod limits;
+mod models;
 mod oip;
 mod remote;
 mod remote_faults;

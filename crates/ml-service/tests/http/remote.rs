@@ -7,7 +7,7 @@ use prometheus::Registry;
 use pulse_core::ports::Scorer as _;
 use pulse_core::use_case::{ForestKind, ForestSettings};
 use pulse_core::{Classify as _, ErrorClass, Matrix};
-use pulse_ml_service::{Limits, MlService, ModelSlot, RunError, run};
+use pulse_ml_service::{Limits, Management, MlService, ModelSlot, RunError, run};
 use pulse_runtime::Health;
 use pulse_scoring::{LocalScorer, Model, RemoteError, RemoteOptions, RemoteScorer};
 use tokio::net::TcpListener;
@@ -31,7 +31,9 @@ async fn serve(slot: ModelSlot, limits: Limits) -> Serving {
 
 pub(crate) async fn serve_at(address: SocketAddr, slot: ModelSlot, limits: Limits) -> Serving {
     let metrics = Registry::new();
-    let service = MlService::new(vec![rides(slot)], limits, metrics.clone(), Health::starting("waiting")).unwrap();
+    let service =
+        MlService::new(vec![rides(slot)], limits, Management::Open, metrics.clone(), Health::starting("waiting"))
+            .unwrap();
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();

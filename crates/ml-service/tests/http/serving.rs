@@ -2,7 +2,7 @@
 
 use axum::http::header;
 use prometheus::Registry;
-use pulse_ml_service::{Limits, MlService, ModelSlot, WarmUp, run, train_from_sample};
+use pulse_ml_service::{Limits, Management, MlService, ModelSlot, WarmUp, run, train_from_sample};
 use pulse_runtime::Health;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -49,7 +49,8 @@ async fn it_becomes_ready_with_its_model_and_stops_when_told() {
     let slot = ModelSlot::warming_up("waiting");
     let health = Health::starting("waiting for the model");
     let service =
-        MlService::new(vec![rides(slot.clone())], Limits::default(), Registry::new(), health.clone()).unwrap();
+        MlService::new(vec![rides(slot.clone())], Limits::default(), Management::Open, Registry::new(), health.clone())
+            .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();

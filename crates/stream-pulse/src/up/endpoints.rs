@@ -9,7 +9,7 @@ use prometheus::Registry;
 use pulse_core::ports::Clock;
 use pulse_dashboard::DashboardOptions;
 use pulse_features::UseCaseDir;
-use pulse_ml_service::{Limits, MlService, ModelSlot, ServedUseCase};
+use pulse_ml_service::{Limits, Management, MlService, ModelSlot, ServedUseCase};
 use pulse_runtime::{Health, ServiceGroup, Settings, Stage, admin, http};
 use pulse_store::EmbeddedStore;
 use tokio::net::TcpListener;
@@ -132,7 +132,7 @@ fn serve_ml_service(
     let sample = dir.sample()?;
     let served = ServedUseCase::new(dir, sample.as_ref(), slot.clone())?;
     let health = Health::starting("training the model");
-    let service = MlService::new(vec![served], Limits::default(), Registry::new(), health)?;
+    let service = MlService::new(vec![served], Limits::default(), Management::Fixed, Registry::new(), health)?;
     group.spawn(Stage::Admin, "ml-service", |stop| pulse_ml_service::run(listener, service, stop));
     Ok(())
 }
