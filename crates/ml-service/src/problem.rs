@@ -1,5 +1,7 @@
 //! Errors as problem details (RFC 9457).
 
+use std::io::ErrorKind;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -138,6 +140,11 @@ impl Problem {
             RegistryError::Damaged { .. } => conflict("urn:pulse:problem:model-damaged", "the model is damaged"),
             RegistryError::NoVersionBefore => {
                 conflict("urn:pulse:problem:no-version-before", "there is no version to go back to")
+            }
+            RegistryError::Io { source, .. }
+                if matches!(source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) =>
+            {
+                conflict("urn:pulse:problem:read-only-models", "the folder of models cannot be written from here")
             }
             _ => Self::internal(chain(&error)),
         }
