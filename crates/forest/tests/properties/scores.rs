@@ -1,9 +1,6 @@
-//! What holds of every forest, whatever the rows.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+//! Scores and explanations.
 
-mod common;
-
-use common::{fit, params, rows};
+use crate::kinds::{fit, params, rows};
 use linfa::Dataset;
 use linfa::traits::{Fit, Predict};
 use ndarray::{Array2, Axis};

@@ -1,9 +1,6 @@
 //! A forest as bytes.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod common;
-
-use common::{fit, params, rows};
+use crate::kinds::{fit, params, rows};
 use linfa::traits::Predict;
 use ndarray::Array2;
 use proptest::prelude::*;
