@@ -7,7 +7,6 @@ pub mod raw;
 
 pub use checked::{
     Bounds, ConfigFault, Constant, DetectorSettings, Distribution, Draw, Entities, Entity, Feature, FeatureProfile,
-    FeatureType, ForestSettings, NumberLimits, NumberProfile, PayloadLimits, Profile, RollingSettings, Rule,
-    SimulatedAnomaly, SimulatorSettings, TextLimits, TimestampField, UseCase,
+    FeatureType, ForestKind, ForestSettings, NumberLimits, NumberProfile, PayloadLimits, Profile, RollingSettings,
+    Rule, SimulatedAnomaly, SimulatorSettings, TextLimits, TimestampField, UseCase,
 };
-pub use raw::ForestKind;

@@ -32,6 +32,8 @@ const VERSION: u32 = 1;
 const LEAF: u16 = u16::MAX;
 /// No tree that can be grown is deeper: `8 * log2(MAX_SAMPLE_SIZE)`.
 const MAX_DEPTH: u32 = 160;
+/// No path is longer: a split counts less than 15, and the path lengths of small trees are stretched less than 30 times.
+const LONGEST: f32 = 100_000.0;
 
 /// Why bytes are no forest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -197,6 +199,6 @@ impl Reader<'_> {
 
     fn path_length(&mut self) -> Result<f32, DecodeError> {
         let length = self.f32()?;
-        if length >= 0.0 { Ok(length) } else { Err(DecodeError::Invalid("a path length is negative")) }
+        if (0.0..=LONGEST).contains(&length) { Ok(length) } else { Err(DecodeError::Invalid("a path length")) }
     }
 }

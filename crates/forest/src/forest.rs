@@ -26,7 +26,7 @@ pub struct IsolationForest {
     pub(crate) sample_size: usize,
     /// `c(sample size)`.
     pub(crate) mean_path_length: f64,
-    /// The means of the columns of the training rows, and a 0.
+    /// The means of the columns of the rows that trees were grown on, each as often as it was drawn, and a 0.
     pub(crate) centres: Box<[f32]>,
 }
 

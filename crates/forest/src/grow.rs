@@ -169,7 +169,7 @@ impl<'a, F: Float> Grower<'a, F> {
             let (low, high) = extremes(&self.values[begin..]);
             if low < high {
                 // A single column is compared as it is.
-                let coefficient = if wanted == 1 { 1.0 } else { (rng.random::<f32>() * 2.0 - 1.0) / (high - low) };
+                let coefficient = if wanted == 1 { 1.0 } else { coefficient(low, high, rng) };
                 if coefficient.is_finite() && coefficient != 0.0 {
                     self.terms.push((column, coefficient));
                     range = (low, high);
@@ -247,6 +247,12 @@ impl<'a, F: Float> Grower<'a, F> {
         let second = self.add(nodes, second.0, depth, second.1, scale, constant);
         [second, first]
     }
+}
+
+/// A coefficient of a column whose values go from `low` to `high`, a range that need not be finite itself.
+fn coefficient(low: f32, high: f32, rng: &mut Xoshiro256PlusPlus) -> f32 {
+    let drawn = f64::from(rng.random::<f32>() * 2.0 - 1.0);
+    (drawn / (f64::from(high) - f64::from(low))) as f32
 }
 
 /// The lowest and the highest of those that are not missing.

@@ -136,7 +136,16 @@ fn scores_are_the_same_on_every_machine() {
         [[0.0, 0.0, 0.0], [7.0, 7.0, 7.0], [20.0, f64::NAN, 1.0]].map(|row| forest.score_one(&row).to_bits())
     };
     assert_eq!(bits(ForestParams::default()), [4604094337911118583, 4602992561037447903, 4603228563696700608]);
-    assert_eq!(bits(ForestParams::accurate()), [4603772745232063557, 4603171432929706580, 4602737291460561159]);
+    assert_eq!(bits(ForestParams::accurate()), [4603772745242019363, 4603171432941131831, 4602737291472925562]);
+}
+
+#[test]
+fn values_at_the_ends_of_the_range_are_told_apart() {
+    let rows = Array2::from_shape_fn((64, 2), |(row, _)| if row < 60 { -1e39 } else { 1e39 });
+    for params in [ForestParams::default(), ForestParams::accurate()] {
+        let forest = params.fit(&Dataset::from(rows.clone())).unwrap();
+        assert!(forest.score_one(&[1e39, 1e39]) > forest.score_one(&[-1e39, -1e39]) + 0.05);
+    }
 }
 
 /// Real trips: duration, distance, fare, tip, total, speed, and fare per mile.

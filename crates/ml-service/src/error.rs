@@ -54,8 +54,8 @@ pub enum TrainingError {
         /// The file.
         path: PathBuf,
     },
-    /// A file has no column of labels.
-    #[error("{} has no column {label:?}, which was named as the label", path.display())]
+    /// There are no labels.
+    #[error("no event of {} says by {label:?}, the field that was named as the label, whether it is an anomaly: 1 or true, 0 or false", path.display())]
     NoLabel {
         /// The file.
         path: PathBuf,

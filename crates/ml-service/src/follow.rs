@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pulse_scoring::Model;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::model_slot::ModelSlot;
-use crate::registry::Registry;
+use crate::registry::{Registry, may_follow};
 use crate::training::chain;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Puts into `slot` whatever version of `registry` is in force, until `stop`. What cannot be used is said once, and the model that
-/// was there stays.
+/// Puts into `slot` whatever version of `registry` is in force, until `stop`. While that cannot be used, the model that was there
+/// stays, and each reason is said once.
 pub async fn follow(registry: Registry, slot: ModelSlot, stop: CancellationToken) {
-    let mut seen: Option<String> = slot.model().map(|model| model.version().to_string());
+    let mut said = String::new();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -24,27 +25,30 @@ pub async fn follow(registry: Registry, slot: ModelSlot, stop: CancellationToken
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        // A folder that is away for a moment changes nothing.
-        let Ok(Some(version)) = registry.active_version() else { continue };
-        // This process may have put it in force itself.
-        let is_there = slot.model().is_some_and(|model| **model.version() == version);
-        if is_there || seen.as_ref() == Some(&version) {
-            seen = Some(version);
-            continue;
-        }
-        let (of, wanted) = (registry.clone(), version.clone());
-        let loaded = tokio::task::spawn_blocking(move || of.load(&wanted)).await;
-        match loaded {
-            Ok(Ok(model)) => {
-                tracing::info!(version, before = seen, "another model is in force");
+        let (registry, in_force) = (registry.clone(), slot.model());
+        let looked = tokio::task::spawn_blocking(move || another(&registry, in_force.as_deref())).await;
+        match looked.unwrap_or_else(|panic| Err(panic.to_string())) {
+            Ok(None) => said.clear(),
+            Ok(Some(model)) => {
+                tracing::info!(version = %model.version(), "another model is in force");
                 slot.set(Arc::new(model));
             }
-            Ok(Err(error)) => {
-                tracing::error!(version, reason = chain(&error), "a model that was put in force cannot be used");
+            Err(reason) if reason == said => {}
+            Err(reason) => {
+                tracing::error!(reason, "a model that was put in force cannot be used");
+                said = reason;
             }
-            // The process ends.
-            Err(_) => return,
         }
-        seen = Some(version);
     }
+}
+
+/// The model that is to be in force, where that is another one than `in_force`.
+fn another(registry: &Registry, in_force: Option<&Model>) -> Result<Option<Model>, String> {
+    let Some(version) = registry.active_version().map_err(|error| chain(&error))? else { return Ok(None) };
+    if in_force.is_some_and(|model| **model.version() == version) {
+        return Ok(None);
+    }
+    let model = registry.load(&version).map_err(|error| chain(&error))?;
+    in_force.map_or(Ok(()), |in_force| may_follow(&model, in_force)).map_err(|error| chain(&error))?;
+    Ok(Some(model))
 }

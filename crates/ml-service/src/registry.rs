@@ -7,6 +7,7 @@
 //!     forest.bin        the forest
 //!   active.json         which one is in force, and which ones were before
 //!   lock                held while somebody trains
+//!   active.lock         held while that is changed
 //! ```
 //!
 //! # Invariants
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use pulse_features::{Featurizer, UseCaseDir, UseCaseError};
 use pulse_scoring::{Model, StoredModel, StoredModelError};
+use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use crate::training::Quality;
@@ -30,6 +32,7 @@ const METADATA: &str = "model.json";
 const FOREST: &str = "forest.bin";
 const ACTIVE: &str = "active.json";
 const LOCK: &str = "lock";
+const ACTIVE_LOCK: &str = "active.lock";
 /// Rises when what is stored means something else.
 const FORMAT: u32 = 1;
 /// Versions that one can go back to.
@@ -58,7 +61,7 @@ pub enum RegistryError {
         known: String,
     },
     /// A file does not say what it should.
-    #[error("{} is damaged ({reason}): remove the folder, and train anew", path.display())]
+    #[error("{} is damaged ({reason}): train anew, or put another version in force", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -173,14 +176,18 @@ impl Registry {
         }
     }
 
-    /// Stores `model`. A version that is there stays as it is.
+    /// Stores `model`. A version that is there stays as it is, unless it cannot be used.
     ///
     /// # Errors
     /// When the folder cannot be written.
     pub fn save(&self, model: &Model, provenance: Provenance) -> Result<(), RegistryError> {
         let place = self.folder.join(&**model.version());
-        if place.join(METADATA).is_file() {
-            return Ok(());
+        if place.is_dir() {
+            if self.load(model.version()).is_ok() {
+                return Ok(());
+            }
+            // Damaged, or of another schema or format: nobody can use it.
+            fs::remove_dir_all(&place).map_err(failed("replace", &place))?;
         }
         let (stored, forest) = model.store();
         let metadata = Metadata {
@@ -190,7 +197,7 @@ impl Registry {
             schema_hash: self.schema_hash.clone(),
             model: stored,
         };
-        let beside = self.folder.join(format!(".{}.{}", model.version(), std::process::id()));
+        let beside = self.beside(model.version());
         create(&beside)?;
         write(&beside.join(FOREST), &forest)?;
         write(&beside.join(METADATA), &json(&metadata))?;
@@ -256,8 +263,13 @@ impl Registry {
     /// # Errors
     /// When there is no such version, it is damaged, or does not fit the use case; what was in force stays so.
     pub fn activate(&self, version: &str) -> Result<Model, RegistryError> {
+        let _lock = self.lock_active()?;
         let model = self.load(version)?;
-        let mut active = self.read_active()?;
+        // One that cannot be read is mended by this.
+        let mut active = match self.read_active() {
+            Err(RegistryError::Damaged { .. }) => Active::default(),
+            read => read?,
+        };
         if active.version.as_deref() != Some(version) {
             active.before.extend(active.version.replace(version.to_owned()));
             let forgotten = active.before.len().saturating_sub(HISTORY);
@@ -272,6 +284,7 @@ impl Registry {
     /// # Errors
     /// When nothing was, or that is damaged, or does not fit the use case any more; what was in force stays so.
     pub fn roll_back(&self) -> Result<Model, RegistryError> {
+        let _lock = self.lock_active()?;
         let mut active = self.read_active()?;
         let before = active.before.pop().ok_or(RegistryError::NoVersionBefore)?;
         let model = self.load(&before)?;
@@ -355,10 +368,39 @@ impl Registry {
 
     fn write_active(&self, active: &Active) -> Result<(), RegistryError> {
         let path = self.folder.join(ACTIVE);
-        let beside = self.folder.join(format!(".{ACTIVE}.{}", std::process::id()));
+        let beside = self.beside(ACTIVE);
         write(&beside, &json(active))?;
-        fs::rename(&beside, &path).map_err(failed("write", &path))
+        fs::rename(&beside, &path).map_err(failed("write", &path))?;
+        // So that it is there after a power cut, too.
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed("write", &self.folder))
     }
+
+    /// Keeps others from changing which version is in force, until dropped.
+    fn lock_active(&self) -> Result<File, RegistryError> {
+        create(&self.folder)?;
+        let path = self.folder.join(ACTIVE_LOCK);
+        let file = File::create(&path).map_err(failed("create", &path))?;
+        file.lock().map_err(failed("lock", &path))?;
+        Ok(file)
+    }
+
+    /// A place for what is to be moved to `name`, which nobody else uses: processes in containers may have the same number.
+    fn beside(&self, name: &str) -> PathBuf {
+        self.folder.join(format!(".{name}.{}.{:016x}", std::process::id(), rand::rng().random::<u64>()))
+    }
+}
+
+/// Whether `model` may take the place of `before` while processors use that: they send the columns that it looks at.
+pub(crate) fn may_follow(model: &Model, before: &Model) -> Result<(), RegistryError> {
+    if model.columns() == before.columns() {
+        return Ok(());
+    }
+    let (now, then) = (model.columns().join(", "), before.columns().join(", "));
+    let reason = format!(
+        "it looks at {now}, and processors send {then}: put it in force by `stream-pulse models activate`, and start ML service \
+         and processors again"
+    );
+    Err(RegistryError::Misfit { version: model.version().to_string(), reason })
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RegistryError {

@@ -67,11 +67,12 @@ fn quality_of(model: &Model, rows: &Matrix, columns: &[String], labels: &[Option
 const REPORT_EVERY: usize = 1024;
 
 /// The model in force of the use case in `dir`: the stored version that was put in force, or else one that is trained on the sample.
-/// It goes into `slot`. A stored version that cannot be used is said in the log.
+/// It goes into `slot`. The settings of the forest in `config.yaml` are those of the next training. A stored version that cannot be used is said in the log.
 ///
 /// # Errors
 /// When there is neither. The slot says so, too.
 pub fn load_or_train(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model>, TrainingError> {
+    forest_settings(dir)?;
     match Registry::new(dir)?.active() {
         Ok(Some(model)) => {
             let model = Arc::new(model);

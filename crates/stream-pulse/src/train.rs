@@ -59,8 +59,8 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     if !args.no_activate {
         registry.activate(model.version())?;
     }
-    let report =
-        Report { use_case: &args.name, active: !args.no_activate, rows_left_out, quality, model: model.info() };
+    let active = registry.active_version()?.as_deref() == Some(&**model.version());
+    let report = Report { use_case: &args.name, active, rows_left_out, quality, model: model.info() };
     if args.json {
         println!("{}", json!(report));
     } else {

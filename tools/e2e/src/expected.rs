@@ -30,7 +30,7 @@ fn model(dir: &UseCaseDir) -> anyhow::Result<Option<Arc<Model>>> {
         return Ok(None);
     }
     let slot = pulse_ml_service::ModelSlot::warming_up("training");
-    Ok(Some(pulse_ml_service::train_from_sample(dir, &slot)?))
+    Ok(Some(pulse_ml_service::load_or_train(dir, &slot)?))
 }
 
 /// By which versions each partition was judged, from which offset on, in rising order.

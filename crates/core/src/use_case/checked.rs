@@ -6,7 +6,7 @@ mod simulator;
 
 use std::collections::BTreeMap;
 
-use super::raw::{ForestKind, RawDetectors, RawForest, RawPayload, RawRolling, RawRule, RawUseCase};
+use super::raw::{RawDetectors, RawForest, RawPayload, RawRolling, RawRule, RawUseCase};
 use crate::metric_names::RESERVED_LABELS;
 use crate::names::{TOPIC_ANOMALIES, TOPIC_INPUT, dead_letter_topic};
 
@@ -60,6 +60,17 @@ impl Default for PayloadLimits {
     fn default() -> Self {
         Self { max_bytes: 1 << 20, max_depth: 32 }
     }
+}
+
+/// Which forest it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForestKind {
+    /// The one of the paper: fast.
+    #[default]
+    Plain,
+    /// One that weighs in neighbourhoods and density, too: splits on two columns, trees on samples of many sizes. It had the higher mean
+    /// area under the ROC curve on eight data sets, was better on half of them, and costs 12 to 38 times as much.
+    Accurate,
 }
 
 /// Settings of the isolation forest.
@@ -345,7 +356,14 @@ fn forest(raw: RawForest, faults: &mut Faults) -> ForestSettings {
     if let Some(threshold) = raw.threshold.filter(|&threshold| !in_half_open(threshold, 1.0)) {
         faults.add(format!("{PATH}.threshold"), format!("{threshold} must be above 0 and at most 1"));
     }
-    let kind = raw.kind.unwrap_or_default();
+    let kind = match raw.kind.as_deref() {
+        None | Some("plain") => ForestKind::Plain,
+        Some("accurate") => ForestKind::Accurate,
+        Some(other) => {
+            faults.add(format!("{PATH}.kind"), format!("{other:?} must be plain or accurate"));
+            ForestKind::default()
+        }
+    };
     let (trees, sample_size) = match kind {
         ForestKind::Plain => (100, 256),
         ForestKind::Accurate => (200, 4096),

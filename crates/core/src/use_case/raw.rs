@@ -117,18 +117,6 @@ pub struct RawDetectors {
     pub rolling_zscore: Option<RawRolling>,
 }
 
-/// Which forest it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ForestKind {
-    /// The one of the paper: fast.
-    #[default]
-    Plain,
-    /// One that finds more in most data, at about ten times the cost: splits on two columns, trees on samples of many sizes,
-    /// and density beside the number of splits.
-    Accurate,
-}
-
 /// Settings of the isolation forest.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,9 +124,9 @@ pub struct RawForest {
     /// Columns that it sees, raw or derived; all numeric features where left out.
     #[serde(default)]
     pub features: Option<Vec<String>>,
-    /// Which forest it is.
+    /// Which forest it is: `plain` or `accurate`.
     #[serde(default)]
-    pub kind: Option<ForestKind>,
+    pub kind: Option<String>,
     /// Number of trees.
     #[serde(default)]
     pub trees: Option<u32>,

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use crate::model_slot::{ModelState, WarmUp};
 use crate::problem::Problem;
-use crate::registry::{Provenance, Registry, RegistryError, Version};
+use crate::registry::{Provenance, Registry, RegistryError, Version, may_follow};
 use crate::served::ServedUseCase;
 use crate::service::{Management, MlService};
 
@@ -99,7 +99,13 @@ pub(super) async fn activate(
     Path((use_case, version)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<ListedModel>, Problem> {
-    manage(&service, &use_case, &headers, move |registry| registry.activate(&version)).await
+    let choose = move |registry: &Registry, in_force: Option<&Model>| {
+        if let Some(in_force) = in_force {
+            may_follow(&registry.load(&version)?, in_force)?;
+        }
+        registry.activate(&version)
+    };
+    manage(&service, &use_case, &headers, choose).await
 }
 
 pub(super) async fn roll_back(
@@ -107,7 +113,7 @@ pub(super) async fn roll_back(
     Path(use_case): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<ListedModel>, Problem> {
-    manage(&service, &use_case, &headers, Registry::roll_back).await
+    manage(&service, &use_case, &headers, |registry, _| registry.roll_back()).await
 }
 
 /// Puts in force what `choose` yields, if the caller may do that. Requests under way are answered by the model that they began with.
@@ -115,7 +121,7 @@ async fn manage(
     service: &MlService,
     use_case: &str,
     headers: &HeaderMap,
-    choose: impl FnOnce(&Registry) -> Result<Model, RegistryError> + Send + 'static,
+    choose: impl FnOnce(&Registry, Option<&Model>) -> Result<Model, RegistryError> + Send + 'static,
 ) -> Result<Json<ListedModel>, Problem> {
     match service.management() {
         Management::Fixed => return Err(Problem::fixed_model()),
@@ -125,7 +131,8 @@ async fn manage(
     }
     let use_case = service.use_case(use_case)?.clone();
     let chosen = spawn_blocking(move || {
-        let model = Arc::new(choose(use_case.registry()).map_err(Problem::of_registry)?);
+        let in_force = use_case.slot().model();
+        let model = Arc::new(choose(use_case.registry(), in_force.as_deref()).map_err(Problem::of_registry)?);
         use_case.slot().set(Arc::clone(&model));
         tracing::info!(use_case = use_case.name(), version = %model.version(), "another model is in force, as was asked for");
         let (use_case, info) = (use_case.name().to_owned(), model.info().clone());
@@ -137,7 +144,8 @@ async fn manage(
 /// Whether a request bears `token`. How long that takes says nothing of how much of it is right.
 fn presents(headers: &HeaderMap, token: &Secret) -> bool {
     let borne = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let borne = borne.strip_prefix("Bearer ").unwrap_or_default().as_bytes();
+    let borne = borne.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let borne = borne.map_or("", |(_, token)| token).as_bytes();
     let token = token.expose().as_bytes();
     let differs = borne.iter().zip(token).fold(0, |differs, (a, b)| differs | (a ^ b));
     borne.len() == token.len() && differs == 0

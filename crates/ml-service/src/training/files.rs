@@ -59,6 +59,10 @@ pub(super) fn gather(
             _ => return Err(TrainingError::UnknownFormat { path: path.clone() }),
         }
     }
+    if let Some(label) = files.label.as_ref().filter(|_| reservoir_has_no_label(&sink.reservoir)) {
+        let path = files.paths.first().cloned().unwrap_or_default();
+        return Err(TrainingError::NoLabel { path, label: label.clone() });
+    }
     let Sink { reservoir, read, left_out, first_fault, .. } = sink;
     let width = featurizer.columns().len();
     let mut rows = Matrix::with_capacity(width, reservoir.kept.len());
@@ -80,7 +84,13 @@ fn csv(
     }
     let mut payload = Vec::new();
     for event in &mut events {
-        let event = event?;
+        let event = match event {
+            Err(SampleError::Csv { source, .. }) if !source.is_io_error() => {
+                sink.leave_out(Fault { field: String::new(), value: String::new(), message: source.to_string() });
+                continue;
+            }
+            event => event?,
+        };
         payload.clear();
         // An event of text, numbers and objects with names can be written.
         serde_json::to_writer(&mut payload, &event).map_err(TrainingError::Json)?;
@@ -109,16 +119,26 @@ fn open(path: &Path) -> Result<File, SampleError> {
 
 /// What the field `label` of an event says.
 fn truth(event: &Map<String, Value>, label: &str) -> Option<bool> {
-    match event.get(label)? {
+    let mut names = label.split('.');
+    let first = event.get(names.next()?)?;
+    match names.try_fold(first, |value, name| value.get(name))? {
         Value::Bool(truth) => Some(*truth),
-        Value::Number(number) => number.as_f64().map(|number| number > 0.0),
-        Value::String(text) => match text.as_str() {
+        Value::Number(number) => match number.as_f64()? {
+            0.0 => Some(false),
+            1.0 => Some(true),
+            _ => None,
+        },
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
             "1" | "true" => Some(true),
             "0" | "false" => Some(false),
             _ => None,
         },
         _ => None,
     }
+}
+
+fn reservoir_has_no_label(reservoir: &Reservoir) -> bool {
+    !reservoir.kept.is_empty() && reservoir.kept.iter().all(|(_, label)| label.is_none())
 }
 
 /// Takes events, one after another.
@@ -144,6 +164,13 @@ impl Sink<'_> {
                 }
             }
         }
+    }
+
+    /// Counts what cannot even be read as an event.
+    fn leave_out(&mut self, fault: Fault) {
+        self.read += 1;
+        self.left_out += 1;
+        self.first_fault.get_or_insert(fault);
     }
 }
 

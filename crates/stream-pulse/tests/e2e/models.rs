@@ -66,7 +66,10 @@ fn a_model_is_trained_listed_and_taken_back() {
     assert_eq!(active(path), [versions(&first)]);
     // The same events are the same model, whatever they are written in.
     assert_eq!(versions(&train(path, &[&file("events.jsonl"), "--no-activate"])), versions(&first));
+    let second = train(path, &[&file("events.csv"), &file("events.jsonl"), "--max-rows", "300", "--no-activate"]);
+    assert_eq!((&second["active"], active(path)), (&false.into(), vec![versions(&first)]));
     let second = train(path, &[&file("events.csv"), &file("events.jsonl"), "--max-rows", "300"]);
+    assert_eq!(second["active"], true);
     assert_eq!((&second["trained_rows"], &second["rows_left_out"]), (&300.into(), &2.into()));
     assert_eq!(active(path), [versions(&second)]);
 
@@ -97,7 +100,7 @@ fn what_cannot_be_is_said_with_the_mend() {
     refused(&["train", "pumps", &file("events.xml")], "events.xml is no .csv, .jsonl");
     refused(&["train", "pumps", &file("none.csv")], "none.csv");
     refused(&["train", "pumps", &file("other.csv")], "no row is a valid event; the first fault: load");
-    refused(&["train", "pumps", &file("events.csv"), "--label", "wrong"], "no column \"wrong\"");
+    refused(&["train", "pumps", &file("events.csv"), "--label", "wrong"], "says by \"wrong\"");
     refused(&["train", "wells"], "no use case \"wells\"");
     refused(&["models", "activate", "pumps", "../../etc"], "there is no model version");
     let first = train(path, &[&file("events.csv")]);
@@ -114,4 +117,18 @@ fn what_cannot_be_is_said_with_the_mend() {
     bytes[50] ^= 1;
     std::fs::write(&forest, bytes).unwrap();
     refused(&["models", "activate", "pumps", version], "checksum");
+    // The same model trained again takes the place of what nobody can use.
+    assert_eq!(train(path, &[&file("events.csv")])["version"], version);
+    assert_eq!(active(path), [version]);
+    // Nothing of the model depends on this, but its schema is another.
+    let with_site = CONFIG.replace("flow]", "flow, { name: site, type: string, required: false }]");
+    std::fs::write(place.join("config.yaml"), with_site).unwrap();
+    refused(&["models", "activate", "pumps", version], "train anew");
+    assert_eq!(train(path, &[&file("events.csv")])["version"], version);
+    assert!(call(path, &["models", "activate", "pumps", version]).status.success());
+    // What says which one is in force is broken: putting one in force mends it.
+    std::fs::write(place.join("models/active.json"), "{").unwrap();
+    refused(&["models", "rollback", "pumps"], "active.json is damaged");
+    assert!(call(path, &["models", "activate", "pumps", version]).status.success());
+    assert_eq!(active(path), [version]);
 }
