@@ -22,7 +22,7 @@ use crate::forest::{IsolationForest, Trees, with_trees};
 use crate::layout::MAX_COLUMNS;
 use crate::node::Node;
 use crate::params::MAX_SAMPLE_SIZE;
-use crate::path_length::mean_path_length;
+use crate::path_length::MeanPathLength;
 use crate::plane::Plane;
 use crate::tree::{Branch, Tree};
 
@@ -73,17 +73,14 @@ impl IsolationForest {
     /// # Errors
     /// When they are something else, of another version, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let bytes = bytes.strip_prefix(&MAGIC).ok_or(DecodeError::Foreign)?;
-        let mut reader = Reader(bytes);
+        let behind_magic = bytes.strip_prefix(&MAGIC).ok_or(DecodeError::Foreign)?;
+        let mut reader = Reader(behind_magic);
         let version = reader.u32()?;
         if version != VERSION {
             return Err(DecodeError::Version(version));
         }
         let (content, checksum) = reader.0.split_last_chunk().ok_or(CUT)?;
-        let mut whole = xxhash_rust::xxh3::Xxh3::new();
-        whole.update(&MAGIC);
-        whole.update(&bytes[..bytes.len() - checksum.len()]);
-        if whole.digest() != u64::from_le_bytes(*checksum) {
+        if xxh3_64(&bytes[..bytes.len() - checksum.len()]) != u64::from_le_bytes(*checksum) {
             return Err(DecodeError::Checksum);
         }
         Self::read(&mut Reader(content))
@@ -110,7 +107,8 @@ impl IsolationForest {
             return Err(DecodeError::Invalid("there is more behind its end"));
         }
         let sample_size = sample_size as usize;
-        Ok(Self { trees, columns, sample_size, mean_path_length: mean_path_length(sample_size), centres })
+        let mean_path_length = MeanPathLength::up_to(sample_size).rounded(sample_size);
+        Ok(Self { trees, columns, sample_size, mean_path_length, centres })
     }
 }
 

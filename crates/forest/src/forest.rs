@@ -9,7 +9,7 @@ use crate::grow::{Grower, Grown};
 use crate::layout::{MAX_COLUMNS, lay_out, slots};
 use crate::node::Node;
 use crate::params::ValidForestParams;
-use crate::path_length::{MeanPathLength, mean_path_length};
+use crate::path_length::MeanPathLength;
 use crate::plane::Plane;
 use crate::tree::{Branch, LANES, TREES, Tree};
 
@@ -73,7 +73,7 @@ impl<F: Float, D: Data<Elem = F>, T> Fit<ArrayBase<D, Ix2>, T, ForestError> for 
             3..=4 => grow(rows, self, &mean, Trees::Four),
             _ => grow(rows, self, &mean, Trees::Sixteen),
         };
-        let mean_path_length = mean_path_length(sample_size);
+        let mean_path_length = mean.rounded(sample_size);
         Ok(IsolationForest { trees, columns: rows.ncols(), sample_size, mean_path_length, centres })
     }
 }
@@ -185,7 +185,8 @@ impl IsolationForest {
             0..=16 => self.score_blocks::<F, 16>(rows, scores),
             17..=64 => self.score_blocks::<F, 64>(rows, scores),
             65..=256 => self.score_blocks::<F, 256>(rows, scores),
-            _ => self.score_wide_blocks(rows, scores),
+            // As many as MAX_COLUMNS take.
+            _ => self.score_blocks::<F, 2048>(rows, scores),
         }
     }
 
@@ -200,24 +201,6 @@ impl IsolationForest {
             totals.fill(0.0);
             // Trees are the outer loop, so that one stays in the cache while the rows pass.
             with_trees!(&self.trees, trees => trees.iter().for_each(|tree| tree.add_path_lengths(laid_out, &mut totals)));
-            self.write(&totals, scores);
-        }
-    }
-
-    /// Scores rows with more slots than [`score_blocks`](Self::score_blocks) is made for.
-    fn score_wide_blocks<F: Float>(&self, rows: ArrayView2<'_, F>, mut scores: ArrayViewMut1<'_, f64>) {
-        let slots = slots(self.columns);
-        let block_rows = rows.nrows().min(BLOCK).next_multiple_of(LANES);
-        let mut laid_out = vec![0.0; block_rows * slots];
-        let mut totals = vec![0.0; block_rows];
-        for (rows, scores) in rows.axis_chunks_iter(Axis(0), BLOCK).zip(scores.axis_chunks_iter_mut(Axis(0), BLOCK)) {
-            let of_rows = laid_out.chunks_exact_mut(slots);
-            rows.rows().into_iter().zip(of_rows).for_each(|(row, slots)| lay_out(row.iter().copied(), slots));
-            let laid_out = &laid_out[..rows.nrows().next_multiple_of(LANES) * slots];
-            totals.fill(0.0);
-            with_trees!(&self.trees, trees => {
-                trees.iter().for_each(|tree| tree.add_path_lengths_of_wide(laid_out, self.columns, &mut totals));
-            });
             self.write(&totals, scores);
         }
     }

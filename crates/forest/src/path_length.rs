@@ -7,11 +7,6 @@
 #[derive(Debug, Clone)]
 pub(crate) struct MeanPathLength(Vec<f64>);
 
-/// `c(rows)`, rounded as leaves are, so that rows which are all alike score exactly 0.5.
-pub(crate) fn mean_path_length(rows: usize) -> f64 {
-    f64::from(MeanPathLength::up_to(rows).of(rows) as f32)
-}
-
 impl MeanPathLength {
     /// `c(n)` for every `n` up to and including `rows`.
     pub(crate) fn up_to(rows: usize) -> Self {
@@ -23,6 +18,11 @@ impl MeanPathLength {
             *length = 2.0 * harmonic - 2.0 * (n - 1.0) / n;
         }
         Self(table)
+    }
+
+    /// `c(rows)`, rounded as leaves are, so that rows which are all alike score exactly 0.5.
+    pub(crate) fn rounded(&self, rows: usize) -> f64 {
+        f64::from(self.of(rows) as f32)
     }
 
     /// `c(rows)`; 0 for one row, which needs no split.

@@ -5,7 +5,6 @@
 //! slots are powers of two that are known when this is compiled, no index has to be checked, which saves a third of the time.
 
 use crate::codec::{DecodeError, Reader};
-use crate::layout::slots;
 
 /// Rows that walk through a tree side by side.
 pub(crate) const LANES: usize = 16;
@@ -134,15 +133,6 @@ impl<N: Branch> Tree<N> {
             };
         }
         fixed!(64 128 256 512 1024 2048 4096 8192);
-    }
-
-    /// As [`add_path_lengths`](Self::add_path_lengths), of rows with many slots, laid out one after another.
-    pub(crate) fn add_path_lengths_of_wide(&self, rows: &[f32], columns: usize, totals: &mut [f64]) {
-        let slots = slots(columns);
-        for (rows, totals) in rows.chunks_exact(LANES * slots).zip(totals.chunks_exact_mut(LANES)) {
-            let rows: [&[f32]; LANES] = std::array::from_fn(|lane| &rows[lane * slots..][..slots]);
-            add(totals, walk(|_, at| &self.nodes[at as usize], |lane, slot| rows[lane][slot], self.depth));
-        }
     }
 
     /// Credits each column with what it reduced the path length of `row` by, of what is expected at the root. `paths` is for use

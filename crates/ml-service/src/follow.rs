@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::model_slot::ModelSlot;
-use crate::registry::{Registry, may_follow};
+use crate::registry::Registry;
 use crate::training::chain;
 
 /// How often it is looked.
@@ -48,7 +48,5 @@ fn another(registry: &Registry, in_force: Option<&Model>) -> Result<Option<Model
     if in_force.is_some_and(|model| **model.version() == version) {
         return Ok(None);
     }
-    let model = registry.load(&version).map_err(|error| chain(&error))?;
-    in_force.map_or(Ok(()), |in_force| may_follow(&model, in_force)).map_err(|error| chain(&error))?;
-    Ok(Some(model))
+    registry.load_after(&version, in_force).map(Some).map_err(|error| chain(&error))
 }

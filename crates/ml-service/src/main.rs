@@ -31,17 +31,23 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
         Some(token) => Management::Token(token.clone()),
         None => Management::Open,
     };
+    let registry = served.registry().clone();
     let service =
         MlService::new(vec![served], Limits::default(), management, starting.registry.clone(), health.clone())?;
     starting.routes.set(service.router());
-    starting.group.spawn(Stage::Transform, "training", |stop| train(dir, slot, health, stop));
+    starting.group.spawn(Stage::Transform, "training", |stop| train(dir, slot, registry, health, stop));
     Ok(())
 }
 
-/// Loads or trains the model, and follows which one is in force. Where there can be none, the service says so to whoever asks, which is all that is wanted of it. A stop
-/// overtakes it: nothing is lost, as the next start trains anew.
-async fn train(dir: Arc<UseCaseDir>, slot: ModelSlot, health: Health, stop: CancellationToken) -> anyhow::Result<()> {
-    let registry = Registry::new(&dir)?;
+/// Loads or trains the model, and follows which one is in force. Where there can be none, the service says so to whoever asks, which
+/// is all that is wanted of it. A stop overtakes it: nothing is lost, as the next start trains anew.
+async fn train(
+    dir: Arc<UseCaseDir>,
+    slot: ModelSlot,
+    registry: Registry,
+    health: Health,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let training = tokio::task::spawn_blocking({
         let slot = slot.clone();
         move || load_or_train(&dir, &slot)

@@ -166,9 +166,7 @@ impl Registry {
     /// # Errors
     /// When somebody else has it, or the folder cannot be written.
     pub fn lock(&self) -> Result<TrainingLock, RegistryError> {
-        create(&self.folder)?;
-        let path = self.folder.join(LOCK);
-        let file = File::create(&path).map_err(failed("create", &path))?;
+        let (file, path) = self.lock_file(LOCK)?;
         match file.try_lock() {
             Ok(()) => Ok(TrainingLock(file)),
             Err(fs::TryLockError::WouldBlock) => Err(RegistryError::Locked { path }),
@@ -258,13 +256,28 @@ impl Registry {
         Model::restore(metadata.model, &forest).map_err(damaged)
     }
 
-    /// Puts a version in force, once it is checked, and yields it.
+    /// A version, checked, that may take the place of `in_force` while processors use that: they send the columns that it looks at.
+    pub(crate) fn load_after(&self, version: &str, in_force: Option<&Model>) -> Result<Model, RegistryError> {
+        let model = self.load(version)?;
+        let Some(in_force) = in_force.filter(|in_force| in_force.columns() != model.columns()) else {
+            return Ok(model);
+        };
+        let (now, then) = (model.columns().join(", "), in_force.columns().join(", "));
+        let reason = format!(
+            "it looks at {now}, and processors send {then}: put it in force by `stream-pulse models activate`, and start ML \
+             service and processors again"
+        );
+        Err(RegistryError::Misfit { version: version.to_owned(), reason })
+    }
+
+    /// Puts a version in force, once it is checked, and yields it; `in_force` is what is in use where that happens.
     ///
     /// # Errors
-    /// When there is no such version, it is damaged, or does not fit the use case; what was in force stays so.
-    pub fn activate(&self, version: &str) -> Result<Model, RegistryError> {
+    /// When there is no such version, it is damaged, does not fit the use case, or looks at other columns than what is in use; what
+    /// was in force stays so.
+    pub fn activate(&self, version: &str, in_force: Option<&Model>) -> Result<Model, RegistryError> {
         let _lock = self.lock_active()?;
-        let model = self.load(version)?;
+        let model = self.load_after(version, in_force)?;
         // One that cannot be read is mended by this.
         let mut active = match self.read_active() {
             Err(RegistryError::Damaged { .. }) => Active::default(),
@@ -279,15 +292,15 @@ impl Registry {
         Ok(model)
     }
 
-    /// Puts in force what was so before, and yields it.
+    /// Puts in force what was so before, and yields it; as [`activate`](Self::activate).
     ///
     /// # Errors
-    /// When nothing was, or that is damaged, or does not fit the use case any more; what was in force stays so.
-    pub fn roll_back(&self) -> Result<Model, RegistryError> {
+    /// When nothing was, or that cannot be put in force any more; what was in force stays so.
+    pub fn roll_back(&self, in_force: Option<&Model>) -> Result<Model, RegistryError> {
         let _lock = self.lock_active()?;
         let mut active = self.read_active()?;
         let before = active.before.pop().ok_or(RegistryError::NoVersionBefore)?;
-        let model = self.load(&before)?;
+        let model = self.load_after(&before, in_force)?;
         active.version = Some(before);
         self.write_active(&active)?;
         Ok(model)
@@ -377,30 +390,22 @@ impl Registry {
 
     /// Keeps others from changing which version is in force, until dropped.
     fn lock_active(&self) -> Result<File, RegistryError> {
-        create(&self.folder)?;
-        let path = self.folder.join(ACTIVE_LOCK);
-        let file = File::create(&path).map_err(failed("create", &path))?;
+        let (file, path) = self.lock_file(ACTIVE_LOCK)?;
         file.lock().map_err(failed("lock", &path))?;
         Ok(file)
+    }
+
+    fn lock_file(&self, name: &str) -> Result<(File, PathBuf), RegistryError> {
+        create(&self.folder)?;
+        let path = self.folder.join(name);
+        let file = File::create(&path).map_err(failed("create", &path))?;
+        Ok((file, path))
     }
 
     /// A place for what is to be moved to `name`, which nobody else uses: processes in containers may have the same number.
     fn beside(&self, name: &str) -> PathBuf {
         self.folder.join(format!(".{name}.{}.{:016x}", std::process::id(), rand::rng().random::<u64>()))
     }
-}
-
-/// Whether `model` may take the place of `before` while processors use that: they send the columns that it looks at.
-pub(crate) fn may_follow(model: &Model, before: &Model) -> Result<(), RegistryError> {
-    if model.columns() == before.columns() {
-        return Ok(());
-    }
-    let (now, then) = (model.columns().join(", "), before.columns().join(", "));
-    let reason = format!(
-        "it looks at {now}, and processors send {then}: put it in force by `stream-pulse models activate`, and start ML service \
-         and processors again"
-    );
-    Err(RegistryError::Misfit { version: model.version().to_string(), reason })
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RegistryError {

@@ -178,7 +178,7 @@ fn put_in_force(folder: &Path, kind: u32) -> String {
     let trained_at = "2026-01-31T00:00:00Z".to_owned();
     let provenance = Provenance { trained_at, source: "a test".to_owned(), rows_left_out: 0, quality: None };
     registry.save(&model, provenance).unwrap();
-    registry.activate(model.version()).unwrap().version().to_string()
+    registry.activate(model.version(), None).unwrap().version().to_string()
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn another_version_is_put_in_force_while_requests_are_under_way() {
         assert!(began.elapsed() < PATIENCE, "it is not put in force");
     }
     let registry = Registry::new(&UseCaseDir::load(path, "pumps").unwrap()).unwrap();
-    assert_eq!(registry.roll_back().unwrap().version().to_string(), first);
+    assert_eq!(registry.roll_back(None).unwrap().version().to_string(), first);
     let began = Instant::now();
     while predict() != (200, first.clone()) {
         assert!(began.elapsed() < PATIENCE, "it is not taken back");

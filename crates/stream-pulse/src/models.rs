@@ -29,11 +29,11 @@ pub fn run(args: ModelsArgs) -> anyhow::Result<()> {
             }
         }
         ModelsCommand::Activate { name, version } => {
-            let model = registry(&name)?.activate(&version)?;
+            let model = registry(&name)?.activate(&version, None)?;
             println!("{name}: {} is in force", model.version());
         }
         ModelsCommand::Rollback { name } => {
-            let model = registry(&name)?.roll_back()?;
+            let model = registry(&name)?.roll_back(None)?;
             println!("{name}: {} is in force again", model.version());
         }
     }

@@ -57,7 +57,7 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     let trained_at = SystemClock.now().to_string();
     registry.save(&model, Provenance { trained_at, source, rows_left_out, quality })?;
     if !args.no_activate {
-        registry.activate(model.version())?;
+        registry.activate(model.version(), None)?;
     }
     let active = registry.active_version()?.as_deref() == Some(&**model.version());
     let report = Report { use_case: &args.name, active, rows_left_out, quality, model: model.info() };

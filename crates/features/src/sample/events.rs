@@ -1,6 +1,5 @@
 //! Events of a CSV file of any length, row by row.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -20,17 +19,6 @@ pub struct CsvEvents<R> {
     reader: csv::Reader<R>,
     columns: Vec<(String, Option<FeatureType>)>,
     record: StringRecord,
-}
-
-impl CsvEvents<File> {
-    /// Opens the file at `path`.
-    ///
-    /// # Errors
-    /// When it cannot be read, or its header has a fault.
-    pub fn open(path: &Path, use_case: &UseCase) -> Result<Self, SampleError> {
-        let file = File::open(path).map_err(|source| SampleError::Read { path: path.to_owned(), source })?;
-        Self::new(path, file, use_case)
-    }
 }
 
 impl<R: Read> CsvEvents<R> {

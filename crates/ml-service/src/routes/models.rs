@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use crate::model_slot::{ModelState, WarmUp};
 use crate::problem::Problem;
-use crate::registry::{Provenance, Registry, RegistryError, Version, may_follow};
+use crate::registry::{Provenance, Registry, RegistryError, Version};
 use crate::served::ServedUseCase;
 use crate::service::{Management, MlService};
 
@@ -99,13 +99,7 @@ pub(super) async fn activate(
     Path((use_case, version)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<ListedModel>, Problem> {
-    let choose = move |registry: &Registry, in_force: Option<&Model>| {
-        if let Some(in_force) = in_force {
-            may_follow(&registry.load(&version)?, in_force)?;
-        }
-        registry.activate(&version)
-    };
-    manage(&service, &use_case, &headers, choose).await
+    manage(&service, &use_case, &headers, move |registry, in_force| registry.activate(&version, in_force)).await
 }
 
 pub(super) async fn roll_back(
@@ -113,7 +107,7 @@ pub(super) async fn roll_back(
     Path(use_case): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<ListedModel>, Problem> {
-    manage(&service, &use_case, &headers, |registry, _| registry.roll_back()).await
+    manage(&service, &use_case, &headers, Registry::roll_back).await
 }
 
 /// Puts in force what `choose` yields, if the caller may do that. Requests under way are answered by the model that they began with.

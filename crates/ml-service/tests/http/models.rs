@@ -54,7 +54,7 @@ async fn version_of(router: &Router) -> serde_json::Value {
 async fn versions_are_listed_put_in_force_and_taken_back() {
     let (folder, dir) = pumps();
     let versions = [0, 1].map(|kind| store(folder.path(), &dir, kind));
-    Registry::new(&dir).unwrap().activate(&versions[0]).unwrap();
+    Registry::new(&dir).unwrap().activate(&versions[0], None).unwrap();
     let slot = ModelSlot::warming_up("waiting");
     load_or_train(&dir, &slot).unwrap();
     let router = router(&dir, slot, Management::Open);
@@ -81,6 +81,28 @@ async fn versions_are_listed_put_in_force_and_taken_back() {
     let router = self::router(&changed, ModelSlot::warming_up("waiting"), Management::Open);
     let refused = post(&router, &format!("/models/pumps/{}/activate", versions[1]), "").await.problem(409);
     assert!(refused["detail"].as_str().unwrap().contains("it wants flow, and there are load, heat"), "{refused}");
+}
+
+#[tokio::test]
+async fn one_that_looks_at_other_columns_is_not_put_under_processors() {
+    let (folder, dir) = pumps();
+    let both = store(folder.path(), &dir, 0);
+    let fewer = "name: pumps\nfeatures: [load, flow]\ndetectors: { isolation_forest: { features: [load] } }\n";
+    std::fs::write(folder.path().join("pumps/config.yaml"), fewer).unwrap();
+    let one = store(folder.path(), &UseCaseDir::load(folder.path(), "pumps").unwrap(), 1);
+    let registry = Registry::new(&dir).unwrap();
+    registry.activate(&one, None).unwrap();
+    registry.activate(&both, None).unwrap();
+    let slot = ModelSlot::warming_up("waiting");
+    load_or_train(&dir, &slot).unwrap();
+    let router = router(&dir, slot, Management::Open);
+    for path in [format!("/models/pumps/{one}/activate"), "/models/pumps/rollback".to_owned()] {
+        let refused = post(&router, &path, "").await.problem(409);
+        let said = "it looks at load, and processors send load, flow";
+        assert!(refused["detail"].as_str().unwrap().contains(said), "{refused}");
+    }
+    assert_eq!(version_of(&router).await, both);
+    assert_eq!(registry.active_version().unwrap(), Some(both));
 }
 
 #[tokio::test]
