@@ -28,6 +28,8 @@ const MESSAGES: usize = 64;
 /// Records whose verdicts wait for the commit before them at the most: so many may be judged while a partition stands still
 /// before the others wait for it.
 const WAITING: u64 = 64 * 2048;
+/// Commit intervals that a partition rests at the most after a commit that took long.
+const MOST_REST: u32 = 4;
 
 /// A partition during the time that it is ours. Assigned again, it has another number: what was judged in between by
 /// somebody else must not be mixed with what we judged before.
@@ -96,6 +98,8 @@ pub(crate) struct Held {
     lag: u64,
     /// Whether it was taken over.
     taken: bool,
+    /// When the last commit began.
+    began: Instant,
     /// When the next commit may begin.
     next_at: Instant,
     /// What is being committed.
@@ -113,6 +117,12 @@ pub(crate) type Turnstile = Arc<Mutex<()>>;
 impl Held {
     fn is_ready(&self) -> bool {
         self.under_way.is_empty() && !self.waiting.is_empty()
+    }
+
+    /// Rests for as long as the commit took that has ended now: brokers that are slow get fewer of them. `most` bounds it.
+    fn rest(&mut self, most: Duration) {
+        let now = Instant::now();
+        self.next_at = self.next_at.max(now + (now - self.began).min(most));
     }
 }
 
@@ -186,7 +196,8 @@ impl<C: Committer> CommitTask<C> {
         let mut ready = Vec::new();
         for (&partition, held) in &mut self.held {
             if held.is_ready() && now.is_none_or(|now| held.next_at <= now) {
-                held.next_at = Instant::now() + self.interval;
+                held.began = Instant::now();
+                held.next_at = held.began + self.interval;
                 std::mem::swap(&mut held.under_way, &mut held.waiting);
                 ready.push(Ready {
                     assignment: Assignment { partition, number: held.number },
@@ -238,7 +249,9 @@ impl<C: Committer> CommitTask<C> {
 
     /// Counts what was just committed of a partition.
     fn count(&mut self, assignment: Assignment, now: i64) {
+        let most = self.interval * MOST_REST;
         let Some(held) = self.current(assignment) else { return };
+        held.rest(most);
         let committed = std::mem::take(&mut held.under_way);
         held.lag = committed.iter().rev().find_map(|done| done.lag).unwrap_or(held.lag);
         for done in committed {
@@ -267,6 +280,7 @@ impl<C: Committer> CommitTask<C> {
                 number: assignment.number,
                 lag: 0,
                 taken: false,
+                began: Instant::now(),
                 next_at: Instant::now(),
                 under_way: Vec::new(),
                 waiting: Vec::new(),
