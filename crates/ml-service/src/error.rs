@@ -49,10 +49,19 @@ pub enum TrainingError {
     #[error("no row is a valid event; the first fault: {0}")]
     NoValidRow(String),
     /// A file is of another kind.
-    #[error("{} is no .csv, .jsonl, .ndjson or .json: rename or convert it", path.display())]
+    #[error("{} is no .csv, .jsonl, .ndjson, .json or .parquet: rename or convert it", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
+    },
+    /// A file is no Parquet, or damaged.
+    #[cfg(feature = "parquet")]
+    #[error("{} cannot be read as Parquet", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot.
+        source: parquet::errors::ParquetError,
     },
     /// There are no labels.
     #[error("no event of {} says by {label:?}, the field that was named as the label, whether it is an anomaly: 1 or true, 0 or false", path.display())]

@@ -1,4 +1,5 @@
-//! Following which stored version is in force, for somebody else may change that: a command line, or another replica.
+//! Following which stored versions are in force and in the shadow, for somebody else may change that: a command line, or another
+//! replica.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,17 +8,21 @@ use pulse_scoring::Model;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::model_slot::ModelSlot;
-use crate::registry::Registry;
+use crate::registry::Standing;
+use crate::served::ServedUseCase;
 use crate::training::chain;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Puts into `slot` whatever version of `registry` is in force, until `stop`. While that cannot be used, the model that was there
-/// stays, and each reason is said once.
-pub async fn follow(registry: Registry, slot: ModelSlot, stop: CancellationToken) {
-    let mut said = String::new();
+/// Puts in force whatever version of the use case is to be, and lets its candidate score beside it, until `stop`. While a version
+/// cannot be used, what was there stays, and each reason is said once.
+pub async fn follow(use_case: ServedUseCase, stop: CancellationToken) {
+    tokio::join!(look(&use_case, &stop), use_case.shadow().work(&stop));
+}
+
+async fn look(use_case: &ServedUseCase, stop: &CancellationToken) {
+    let mut said = [String::new(), String::new()];
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -25,28 +30,64 @@ pub async fn follow(registry: Registry, slot: ModelSlot, stop: CancellationToken
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        let (registry, in_force) = (registry.clone(), slot.model());
-        let looked = tokio::task::spawn_blocking(move || another(&registry, in_force.as_deref())).await;
-        match looked.unwrap_or_else(|panic| Err(panic.to_string())) {
-            Ok(None) => said.clear(),
-            Ok(Some(model)) => {
-                tracing::info!(version = %model.version(), "another model is in force");
-                slot.set(Arc::new(model));
-            }
-            Err(reason) if reason == said => {}
-            Err(reason) => {
-                tracing::error!(reason, "a model that was put in force cannot be used");
-                said = reason;
+        let looking = use_case.clone();
+        let looked = tokio::task::spawn_blocking(move || take_up(&looking)).await;
+        let outcomes = looked.unwrap_or_else(|panic| [Err(panic.to_string()), Ok(())]);
+        for (outcome, said) in outcomes.into_iter().zip(&mut said) {
+            match outcome {
+                Ok(()) => said.clear(),
+                Err(reason) if reason == *said => {}
+                Err(reason) => {
+                    let use_case = use_case.name();
+                    tracing::error!(
+                        use_case,
+                        reason,
+                        "a model that was put in force, or is a candidate, cannot be used"
+                    );
+                    *said = reason;
+                }
             }
         }
     }
 }
 
-/// The model that is to be in force, where that is another one than `in_force`.
-fn another(registry: &Registry, in_force: Option<&Model>) -> Result<Option<Model>, String> {
-    let Some(version) = registry.active_version().map_err(|error| chain(&error))? else { return Ok(None) };
-    if in_force.is_some_and(|model| **model.version() == version) {
-        return Ok(None);
+/// Takes up what stands: the version in force, and the candidate.
+fn take_up(use_case: &ServedUseCase) -> [Result<(), String>; 2] {
+    match use_case.registry().standing() {
+        Ok(Standing { active, candidate }) => [
+            active.map_or(Ok(()), |version| take_up_active(use_case, &version)),
+            take_up_candidate(use_case, candidate.as_deref()),
+        ],
+        Err(error) => [Err(chain(&error)), Ok(())],
     }
-    registry.load_after(&version, in_force).map(Some).map_err(|error| chain(&error))
+}
+
+fn take_up_active(use_case: &ServedUseCase, version: &str) -> Result<(), String> {
+    let in_force = use_case.slot().model();
+    if in_force.as_ref().is_some_and(|model| **model.version() == *version) {
+        return Ok(());
+    }
+    let model = load(use_case, version, in_force.as_deref())?;
+    tracing::info!(use_case = use_case.name(), version, "another model is in force");
+    use_case.slot().set(model);
+    Ok(())
+}
+
+fn take_up_candidate(use_case: &ServedUseCase, version: Option<&str>) -> Result<(), String> {
+    let shadow = use_case.shadow();
+    if shadow.version().as_deref() == version {
+        return Ok(());
+    }
+    let in_force = use_case.slot().model();
+    let candidate = version.map(|version| load(use_case, version, in_force.as_deref())).transpose();
+    if let Ok(Some(candidate)) = &candidate {
+        tracing::info!(use_case = use_case.name(), version = %candidate.version(), "a candidate scores beside the model in force");
+    }
+    // One that cannot be used takes the place of the one before, too: nobody is misled by its figures.
+    let (candidate, reason) = candidate.map_or_else(|reason| (None, Err(reason)), |candidate| (candidate, Ok(())));
+    shadow.set(candidate).map_err(|error| chain(&error)).and(reason)
+}
+
+fn load(use_case: &ServedUseCase, version: &str, in_force: Option<&Model>) -> Result<Arc<Model>, String> {
+    use_case.registry().load_after(version, in_force).map(Arc::new).map_err(|error| chain(&error))
 }

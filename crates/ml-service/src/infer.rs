@@ -5,6 +5,7 @@ use pulse_scoring::Model;
 use pulse_scoring::oip::{Form, Message, OipError, Request, Wanted, response_of, rows_of};
 
 use crate::problem::Problem;
+use crate::served::ServedUseCase;
 use crate::service::Limits;
 use crate::training::chain;
 
@@ -47,10 +48,10 @@ impl Inference {
     }
 
     /// Scores the rows with `model`, which it was read for.
-    pub(crate) fn run(self, model: &Model, use_case: &str) -> Inferred {
-        let scores = model.score(&self.rows);
+    pub(crate) fn run(self, model: &Model, use_case: &ServedUseCase) -> Inferred {
+        let scores = use_case.score(model, &self.rows);
         let anomalies = scores.contributions.len();
-        let response = response_of(scores, use_case, self.rows.width(), self.id, &self.wanted);
+        let response = response_of(scores, use_case.name(), self.rows.width(), self.id, &self.wanted);
         let message = response.encode(|output| self.wanted.form_of(output).unwrap_or(Form::Json));
         Inferred { message, anomalies }
     }

@@ -22,6 +22,14 @@ pub(crate) async fn measure(State(service): State<MlService>, request: Request, 
     response
 }
 
+/// Turns away what is too much at once.
+pub(crate) async fn limit_requests(State(service): State<MlService>, request: Request, next: Next) -> Response {
+    match service.doors().request() {
+        Ok(_permit) => next.run(request).await,
+        Err(problem) => problem.at(request.uri().path()),
+    }
+}
+
 /// Gives up on a request that takes too long, be it that its body does not arrive.
 pub(crate) async fn limit_time(State(service): State<MlService>, request: Request, next: Next) -> Response {
     let limit = service.limits().request_time;

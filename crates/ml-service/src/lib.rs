@@ -23,6 +23,7 @@ mod follow;
 mod metrics;
 mod model_slot;
 mod registry;
+mod shadow;
 mod training;
 
 mod featurizers;
@@ -30,6 +31,7 @@ mod problem;
 mod served;
 
 mod body;
+mod doors;
 mod infer;
 mod predict;
 
@@ -44,7 +46,7 @@ pub use error::{BuildError, RunError, TrainingError};
 pub use follow::follow;
 pub use metrics::Metrics;
 pub use model_slot::{ModelSlot, ModelState, WarmUp};
-pub use registry::{Metadata, Provenance, Registry, RegistryError, TrainingLock, Version};
+pub use registry::{Metadata, Provenance, Registry, RegistryError, Standing, TrainingLock, Version};
 pub use served::ServedUseCase;
 pub use service::{Limits, Management, MlService, run};
 pub use training::{Files, Quality, Trained, load_or_train, train_from_files, train_from_sample};

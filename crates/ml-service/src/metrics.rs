@@ -5,6 +5,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 
 use crate::served::ServedUseCase;
+use crate::shadow::Shadow;
 
 /// Bounds of the duration buckets, in seconds: a single verdict takes well under a millisecond, a full batch about a second.
 const BUCKETS: [f64; 12] = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
@@ -82,7 +83,8 @@ impl Metrics {
     }
 }
 
-/// Says which models are in force, from the slots themselves, so that it cannot lag behind them.
+/// Says which models are in force, how far what they score has drifted, and how their candidates compare: from the slots themselves, so that
+/// it cannot lag behind them.
 struct ModelInfoCollector {
     use_cases: Vec<ServedUseCase>,
     desc: Vec<Desc>,
@@ -90,18 +92,30 @@ struct ModelInfoCollector {
 
 impl ModelInfoCollector {
     fn new(use_cases: Vec<ServedUseCase>) -> prometheus::Result<Self> {
-        let desc = Self::gauges()?.iter().flat_map(|gauge| gauge.desc()).cloned().collect();
+        let mut desc: Vec<Desc> = Self::gauges()?.iter().flat_map(|gauge| gauge.desc()).cloned().collect();
+        desc.extend(Shadow::desc()?);
         Ok(Self { use_cases, desc })
     }
 
-    fn gauges() -> prometheus::Result<[GaugeVec; 3]> {
+    fn gauges() -> prometheus::Result<[GaugeVec; 6]> {
         let info = Opts::new("pulse_ml_model_info", "1 for the model in force.");
         let rows = Opts::new("pulse_ml_model_trained_rows", "Rows that the model in force was trained on.");
         let threshold = Opts::new("pulse_ml_model_threshold_ratio", "Score from which an event is an anomaly.");
+        let drift = |what: &str| {
+            format!(
+                "Population stability index of {what} that was scored lately against the training rows; above 0.25 it has moved much."
+            )
+        };
+        let feature = Opts::new("pulse_ml_feature_drift_psi_ratio", drift("each column"));
+        let score = Opts::new("pulse_ml_score_drift_psi_ratio", drift("the score of what"));
+        let window = Opts::new("pulse_ml_drift_rows", "Rows scored lately that the indices of drift are about.");
         Ok([
             GaugeVec::new(info, &["use_case", "version"])?,
             GaugeVec::new(rows, &["use_case"])?,
             GaugeVec::new(threshold, &["use_case"])?,
+            GaugeVec::new(feature, &["use_case", "column"])?,
+            GaugeVec::new(score, &["use_case"])?,
+            GaugeVec::new(window, &["use_case"])?,
         ])
     }
 }
@@ -112,14 +126,26 @@ impl Collector for ModelInfoCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let Ok([info, rows, threshold]) = Self::gauges() else { return Vec::new() };
+        let Ok([info, rows, threshold, feature_drift, score_drift, drift_rows]) = Self::gauges() else {
+            return Vec::new();
+        };
+        let mut shadow = Vec::new();
         for use_case in &self.use_cases {
             let Some(model) = use_case.slot().model() else { continue };
             let name = use_case.name();
             info.with_label_values(&[name, &**model.version()]).set(1.0);
             rows.with_label_values(&[name]).set(model.trained_rows() as f64);
             threshold.with_label_values(&[name]).set(model.threshold());
+            if let Some(drift) = model.drift().report() {
+                drift_rows.with_label_values(&[name]).set(drift.rows as f64);
+                score_drift.with_label_values(&[name]).set(drift.score);
+                for (column, index) in model.columns().iter().zip(drift.columns) {
+                    feature_drift.with_label_values(&[name, column]).set(index);
+                }
+            }
+            shadow.extend(use_case.shadow().collect());
         }
-        [info, rows, threshold].iter().flat_map(Collector::collect).collect()
+        let gauges = [info, rows, threshold, feature_drift, score_drift, drift_rows];
+        gauges.iter().flat_map(Collector::collect).chain(shadow).collect()
     }
 }

@@ -1,27 +1,30 @@
 //! The OpenAPI 3.1 document, made from the use cases that are served.
 
 mod components;
+mod oip;
 
 use serde_json::{Map, Value, json};
 
 use crate::served::ServedUseCase;
+use crate::service::Limits;
 
 /// The document; `/predict` means the first of `use_cases`.
-pub(crate) fn document(use_cases: &[ServedUseCase]) -> Value {
+pub(crate) fn document(use_cases: &[ServedUseCase], limits: Limits) -> Value {
     let mut paths = Map::new();
     if let Some(first) = use_cases.first() {
-        add_use_case(&mut paths, first, "", "");
+        add_use_case(&mut paths, first, limits, "", "");
     }
     for use_case in use_cases {
-        add_use_case(&mut paths, use_case, &format!("/{}", use_case.name()), use_case.name());
+        add_use_case(&mut paths, use_case, limits, &format!("/{}", use_case.name()), use_case.name());
     }
     for (path, operation) in service_paths() {
         paths.insert(path.to_owned(), json!({"get": operation}));
     }
     let names: Vec<&str> = use_cases.iter().map(ServedUseCase::name).collect();
-    for (path, operation) in management_paths(&names) {
-        paths.insert(path.to_owned(), json!({"post": operation}));
+    for (path, operations) in management_paths(&names) {
+        paths.insert(path.to_owned(), operations);
     }
+    paths.extend(oip::paths(use_cases));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -33,6 +36,7 @@ pub(crate) fn document(use_cases: &[ServedUseCase]) -> Value {
         "tags": [
             {"name": "predict", "description": "Verdicts on events."},
             {"name": "model", "description": "Use cases and their models."},
+            {"name": "open inference protocol", "description": "Scores for those who derive the columns themselves, and for any client of the protocol."},
             {"name": "service", "description": "For orchestrators and Prometheus."},
         ],
         "paths": paths,
@@ -50,7 +54,7 @@ fn event_component(use_case: &ServedUseCase) -> String {
 }
 
 /// Paths of one use case. `suffix` and `id` are empty for the one that is meant when none is named.
-fn add_use_case(paths: &mut Map<String, Value>, use_case: &ServedUseCase, suffix: &str, id: &str) {
+fn add_use_case(paths: &mut Map<String, Value>, use_case: &ServedUseCase, limits: Limits, suffix: &str, id: &str) {
     let name = use_case.name();
     let event = json!({"$ref": format!("#/components/schemas/{}", event_component(use_case))});
     let (single, several) = match use_case.schema()["examples"].get(0) {
@@ -63,11 +67,10 @@ fn add_use_case(paths: &mut Map<String, Value>, use_case: &ServedUseCase, suffix
             }),
         ),
     };
+    // What is no event gets its faults in its place.
+    let rows = json!({"type": "array", "items": {"anyOf": [event, {}]}, "maxItems": limits.batch_rows});
     let batch = json!({
-        "oneOf": [
-            {"type": "array", "items": event},
-            {"type": "object", "required": ["instances"], "properties": {"instances": {"type": "array", "items": event}}},
-        ],
+        "oneOf": [rows, {"type": "object", "required": ["instances"], "properties": {"instances": rows}}],
     });
     let one = post(
         &format!("predict{id}"),
@@ -108,45 +111,75 @@ fn post(id: &str, summary: &str, content: &Value, answer: &str) -> Value {
                 "413": problem("TooLarge"),
                 "415": problem("ContentType"),
                 "422": problem("InvalidEvent"),
+                "429": problem("Overloaded"),
                 "503": problem("NoModel"),
             },
         },
     })
 }
 
-/// Paths that change which model is in force, with their `POST`.
-fn management_paths(use_cases: &[&str]) -> [(&'static str, Value); 2] {
-    let problem = |name: &str| json!({"$ref": format!("#/components/responses/{name}")});
-    let use_case = json!({
-        "name": "use_case", "in": "path", "required": true, "schema": {"type": "string", "enum": use_cases},
-    });
-    let version = json!({
-        "name": "version", "in": "path", "required": true, "schema": {"type": "string"},
-        "description": "A version that /models lists as stored.",
-    });
-    let model = json!({"$ref": "#/components/schemas/Model"});
-    let post = |id: &str, summary: &str, parameters: Value| {
-        json!({
-            "operationId": id,
-            "tags": ["model"],
-            "summary": summary,
-            "parameters": parameters,
-            "security": [{}, {"token": []}],
-            "responses": {
-                "200": {"description": "It is in force.", "content": {"application/json": {"schema": model}}},
-                "401": problem("Unauthorized"),
-                "404": problem("NotFound"),
-                "409": problem("Conflict"),
-            },
-        })
-    };
+/// Paths that change something of the models.
+fn management_paths(use_cases: &[&str]) -> [(&'static str, Value); 5] {
+    let use_case = parameter("use_case", "The use case.", Some(use_cases));
+    let version = parameter("version", "A version that /models lists as stored.", None);
+    let one = || json!([use_case, version]);
+    let all = || json!([use_case]);
+    let (in_force, gone) = (Some("It is in force."), None);
     [
         (
             "/models/{use_case}/{version}/activate",
-            post("activate", "Puts a stored version in force", json!([use_case, version])),
+            json!({"post": change("activate", "Puts a stored version in force", one(), in_force)}),
         ),
-        ("/models/{use_case}/rollback", post("rollback", "Goes back to the version before", json!([use_case]))),
+        (
+            "/models/{use_case}/rollback",
+            json!({"post": change("rollback", "Goes back to the version before", all(), in_force)}),
+        ),
+        (
+            "/models/{use_case}/{version}/candidate",
+            json!({"post": change("set_candidate", "Lets a version score beside the one in force", one(), Some("It is the candidate."))}),
+        ),
+        (
+            "/models/{use_case}/candidate",
+            json!({"delete": change("remove_candidate", "Lets no version score beside the one in force", all(), gone)}),
+        ),
+        (
+            "/models/{use_case}/{version}",
+            json!({"delete": change("remove", "Removes a version that is not used", one(), gone)}),
+        ),
     ]
+}
+
+/// What changes something; `answer` describes the model that is answered, where one is.
+fn change(id: &str, summary: &str, parameters: Value, answer: Option<&str>) -> Value {
+    let problem = |name: &str| json!({"$ref": format!("#/components/responses/{name}")});
+    let (status, done) = match answer {
+        Some(description) => {
+            let model = json!({"$ref": "#/components/schemas/Model"});
+            ("200", json!({"description": description, "content": {"application/json": {"schema": model}}}))
+        }
+        None => ("204", json!({"description": "Done."})),
+    };
+    let mut operation = json!({
+        "operationId": id,
+        "tags": ["model"],
+        "summary": summary,
+        "parameters": parameters,
+        "security": [{}, {"token": []}],
+        "responses": {
+            "401": problem("Unauthorized"),
+            "403": problem("CrossSite"),
+            "404": problem("NotFound"),
+            "409": problem("Conflict"),
+        },
+    });
+    operation["responses"][status] = done;
+    operation
+}
+
+/// A part of a path; `choices` are what it may be.
+fn parameter(name: &str, description: &str, choices: Option<&[&str]>) -> Value {
+    let schema = choices.map_or(json!({"type": "string"}), |choices| json!({"type": "string", "enum": choices}));
+    json!({"name": name, "in": "path", "required": true, "schema": schema, "description": description})
 }
 
 /// Paths that are the same whatever is served, with their `GET`.

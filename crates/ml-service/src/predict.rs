@@ -66,7 +66,7 @@ pub(crate) fn one(use_case: &ServedUseCase, event: &RawValue) -> Result<Predicti
     decoded.map_err(Problem::invalid_event)?;
     let mut table = Matrix::with_capacity(row.len(), 1);
     table.push(&row);
-    let verdict = judge(&model, &table.select(&places)).next();
+    let verdict = judge(use_case, &model, &table.select(&places)).next();
     let verdict = verdict.ok_or_else(|| Problem::internal("the model gave no score"))?;
     Ok(Prediction { verdict, threshold: model.threshold(), model_version: Arc::clone(model.version()) })
 }
@@ -85,7 +85,7 @@ pub(crate) fn many(use_case: &ServedUseCase, events: &[&RawValue]) -> Result<Bat
         events.iter().map(&mut decode).collect()
     });
     let table = table.select(&places);
-    let mut verdicts = judge(&model, &table);
+    let mut verdicts = judge(use_case, &model, &table);
     let mut batch = BatchPrediction {
         model_version: Arc::clone(model.version()),
         threshold: model.threshold(),
@@ -111,8 +111,8 @@ pub(crate) fn many(use_case: &ServedUseCase, events: &[&RawValue]) -> Result<Bat
 }
 
 /// Scores and explains every row of `table`, whose columns are the model's.
-fn judge(model: &Model, table: &Matrix) -> impl Iterator<Item = Verdict> {
-    let scores = model.score(table);
+fn judge(use_case: &ServedUseCase, model: &Model, table: &Matrix) -> impl Iterator<Item = Verdict> {
+    let scores = use_case.score(model, table);
     let rows = scores.scores.into_iter().zip(table.iter());
     let mut explained = scores.contributions.into_iter().peekable();
     rows.enumerate().map(move |(index, (score, row))| {

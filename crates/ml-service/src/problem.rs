@@ -138,6 +138,8 @@ impl Problem {
             }
             RegistryError::Misfit { .. } => conflict("urn:pulse:problem:model-misfit", "the model does not fit"),
             RegistryError::Damaged { .. } => conflict("urn:pulse:problem:model-damaged", "the model is damaged"),
+            RegistryError::NoCandidate { .. } => conflict("urn:pulse:problem:no-candidate", "it cannot be a candidate"),
+            RegistryError::InUse(_) => conflict("urn:pulse:problem:model-in-use", "the model is used"),
             RegistryError::NoVersionBefore => {
                 conflict("urn:pulse:problem:no-version-before", "there is no version to go back to")
             }
@@ -161,6 +163,19 @@ impl Problem {
     pub(crate) fn unauthorized() -> Self {
         let detail = "send the token of ml_service.token as `Authorization: Bearer …`";
         Self::new(StatusCode::UNAUTHORIZED, "urn:pulse:problem:unauthorized", "not allowed", detail)
+    }
+
+    /// A page of another site made the browser ask.
+    pub(crate) fn cross_site() -> Self {
+        let detail = "a page of another site asks for this: nothing is changed by it; use the page at /docs, or the command line";
+        Self::new(StatusCode::FORBIDDEN, "urn:pulse:problem:cross-site", "not allowed", detail)
+    }
+
+    /// Too much is asked at once.
+    pub(crate) fn overloaded(limit: usize, what: &str) -> Self {
+        let detail = format!("{limit} {what} are being answered, which is the limit: send it again a little later");
+        let kind = "urn:pulse:problem:overloaded";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, kind, "too many requests", detail)
     }
 
     /// The message is none of the Open Inference Protocol, or not one for this model.
@@ -197,7 +212,7 @@ impl Problem {
 
     /// Says when to ask again, where that makes sense.
     fn add_retry_after(state: Option<Absence>, response: &mut Response) {
-        if state == Some(Absence::WarmingUp) {
+        if state == Some(Absence::WarmingUp) || response.status() == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
     }

@@ -18,6 +18,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pulse_features::{Featurizer, UseCaseDir, UseCaseError};
 use pulse_scoring::{Model, StoredModel, StoredModelError};
@@ -34,9 +35,11 @@ const ACTIVE: &str = "active.json";
 const LOCK: &str = "lock";
 const ACTIVE_LOCK: &str = "active.lock";
 /// Rises when what is stored means something else.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Versions that one can go back to.
 const HISTORY: usize = 32;
+/// What is older than this and was to be moved to its place will not be.
+const LEFT_BEHIND: Duration = Duration::from_secs(3600);
 
 /// Why a version cannot be stored, read or put in force.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +79,17 @@ pub enum RegistryError {
         /// Why it does not.
         reason: String,
     },
+    /// It cannot be a candidate.
+    #[error("model version {version} cannot be a candidate: {reason}")]
+    NoCandidate {
+        /// The version.
+        version: String,
+        /// Why it cannot.
+        reason: &'static str,
+    },
+    /// It is in force, or a candidate.
+    #[error("model version {0} is used: put another one in force first, or take it back as a candidate")]
+    InUse(String),
     /// There was no version before.
     #[error("there is no version to go back to")]
     NoVersionBefore,
@@ -122,9 +136,20 @@ pub struct Provenance {
 pub struct Version {
     /// Whether it is in force.
     pub active: bool,
+    /// Whether it scores beside the one in force.
+    pub candidate: bool,
     /// What can be told about it.
     #[serde(flatten)]
     pub metadata: Metadata,
+}
+
+/// Which versions are used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The one in force.
+    pub active: Option<String>,
+    /// The one that scores beside it.
+    pub candidate: Option<String>,
 }
 
 /// Which version is in force.
@@ -132,6 +157,9 @@ pub struct Version {
 struct Active {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     version: Option<String>,
+    /// The one that scores beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    candidate: Option<String>,
     /// Those before it, the last one last.
     #[serde(default)]
     before: Vec<String>,
@@ -168,7 +196,10 @@ impl Registry {
     pub fn lock(&self) -> Result<TrainingLock, RegistryError> {
         let (file, path) = self.lock_file(LOCK)?;
         match file.try_lock() {
-            Ok(()) => Ok(TrainingLock(file)),
+            Ok(()) => {
+                self.tidy();
+                Ok(TrainingLock(file))
+            }
             Err(fs::TryLockError::WouldBlock) => Err(RegistryError::Locked { path }),
             Err(fs::TryLockError::Error(source)) => Err(failed("lock", &path)(source)),
         }
@@ -199,8 +230,9 @@ impl Registry {
         create(&beside)?;
         write(&beside.join(FOREST), &forest)?;
         write(&beside.join(METADATA), &json(&metadata))?;
+        sync(&beside)?;
         match fs::rename(&beside, &place) {
-            Ok(()) => Ok(()),
+            Ok(()) => sync(&self.folder),
             Err(source) => {
                 // What is left of it is in nobody's way.
                 drop(fs::remove_dir_all(&beside));
@@ -215,11 +247,15 @@ impl Registry {
     /// # Errors
     /// When the folder cannot be read.
     pub fn list(&self) -> Result<Vec<Version>, RegistryError> {
-        let active = self.read_active()?.version;
+        let Standing { active, candidate } = self.standing()?;
+        let known = self.versions()?;
         let mut versions = Vec::new();
-        for version in self.versions()? {
-            match self.metadata(&version) {
-                Ok(metadata) => versions.push(Version { active: active.as_ref() == Some(&version), metadata }),
+        for version in &known {
+            let used = |used: &Option<String>| used.as_ref() == Some(version);
+            match self.metadata(version, &known) {
+                Ok(metadata) => {
+                    versions.push(Version { active: used(&active), candidate: used(&candidate), metadata });
+                }
                 Err(error) => tracing::warn!(version, %error, "a stored model is left out"),
             }
         }
@@ -227,12 +263,13 @@ impl Registry {
         Ok(versions)
     }
 
-    /// Which version is in force, if there is one; it is neither read nor checked.
+    /// Which versions are used; they are neither read nor checked.
     ///
     /// # Errors
     /// When that cannot be read.
-    pub fn active_version(&self) -> Result<Option<String>, RegistryError> {
-        Ok(self.read_active()?.version)
+    pub fn standing(&self) -> Result<Standing, RegistryError> {
+        let Active { version: active, candidate, .. } = self.read_active()?;
+        Ok(Standing { active, candidate })
     }
 
     /// The version in force, if there is one.
@@ -248,7 +285,7 @@ impl Registry {
     /// # Errors
     /// When there is no such version, it is damaged, or does not fit the use case.
     pub fn load(&self, version: &str) -> Result<Model, RegistryError> {
-        let metadata = self.metadata(version)?;
+        let metadata = self.metadata(version, &self.versions()?)?;
         self.check(version, &metadata)?;
         let path = self.folder.join(version).join(FOREST);
         let forest = fs::read(&path).map_err(failed("read", &path))?;
@@ -283,13 +320,64 @@ impl Registry {
             Err(RegistryError::Damaged { .. }) => Active::default(),
             read => read?,
         };
-        if active.version.as_deref() != Some(version) {
+        let is_candidate = active.candidate.take_if(|candidate| candidate == version).is_some();
+        let changes = active.version.as_deref() != Some(version);
+        if changes {
             active.before.extend(active.version.replace(version.to_owned()));
             let forgotten = active.before.len().saturating_sub(HISTORY);
             active.before.drain(..forgotten);
+        }
+        if changes || is_candidate {
             self.write_active(&active)?;
         }
         Ok(model)
+    }
+
+    /// Lets a version score beside the one in force, once it is checked, or none any more; yields it.
+    ///
+    /// # Errors
+    /// As [`activate`](Self::activate); also when it is in force itself, or nothing is.
+    pub fn set_candidate(
+        &self,
+        version: Option<&str>,
+        in_force: Option<&Model>,
+    ) -> Result<Option<Model>, RegistryError> {
+        let _lock = self.lock_active()?;
+        let mut active = self.read_active()?;
+        let model = version.map(|version| self.load_after(version, in_force)).transpose()?;
+        if let Some(version) = version {
+            let reason = match in_force.map(|model| &**model.version()).or(active.version.as_deref()) {
+                None => "no model is in force that it could be compared with",
+                Some(in_force) if in_force == version => "it is in force itself",
+                Some(_) => "",
+            };
+            if !reason.is_empty() {
+                return Err(RegistryError::NoCandidate { version: version.to_owned(), reason });
+            }
+        }
+        active.candidate = version.map(str::to_owned);
+        self.write_active(&active)?;
+        Ok(model)
+    }
+
+    /// Removes a version for good.
+    ///
+    /// # Errors
+    /// When there is none, it is used, or the folder cannot be written.
+    pub fn remove(&self, version: &str) -> Result<(), RegistryError> {
+        let _lock = self.lock_active()?;
+        let mut active = self.read_active()?;
+        let used = [&active.version, &active.candidate].into_iter().flatten().any(|used| used == version);
+        if used {
+            return Err(RegistryError::InUse(version.to_owned()));
+        }
+        let place = self.known(version, &self.versions()?)?;
+        active.before.retain(|before| before != version);
+        self.write_active(&active)?;
+        // Out of sight first: who looks meanwhile sees all of it or nothing.
+        let beside = self.beside(version);
+        fs::rename(&place, &beside).map_err(failed("remove", &place))?;
+        fs::remove_dir_all(&beside).map_err(failed("remove", &beside))
     }
 
     /// Puts in force what was so before, and yields it; as [`activate`](Self::activate).
@@ -299,8 +387,12 @@ impl Registry {
     pub fn roll_back(&self, in_force: Option<&Model>) -> Result<Model, RegistryError> {
         let _lock = self.lock_active()?;
         let mut active = self.read_active()?;
-        let before = active.before.pop().ok_or(RegistryError::NoVersionBefore)?;
+        let versions = self.versions()?;
+        // What was removed since is passed over.
+        let before = std::iter::from_fn(|| active.before.pop()).find(|before| versions.contains(before));
+        let before = before.ok_or(RegistryError::NoVersionBefore)?;
         let model = self.load_after(&before, in_force)?;
+        active.candidate.take_if(|candidate| *candidate == before);
         active.version = Some(before);
         self.write_active(&active)?;
         Ok(model)
@@ -330,13 +422,17 @@ impl Registry {
         Ok(())
     }
 
-    fn metadata(&self, version: &str) -> Result<Metadata, RegistryError> {
-        let versions = self.versions()?;
-        // Whatever is asked for, nothing outside the folder is read.
-        if !versions.iter().any(|known| known == version) {
-            return Err(RegistryError::Unknown { version: version.to_owned(), known: versions.join(", ") });
+    /// The place of a version, which is one of `known`: whatever is asked for, nothing outside the folder is touched.
+    fn known(&self, version: &str, known: &[String]) -> Result<PathBuf, RegistryError> {
+        if known.iter().any(|known| known == version) {
+            Ok(self.folder.join(version))
+        } else {
+            Err(RegistryError::Unknown { version: version.to_owned(), known: known.join(", ") })
         }
-        let path = self.folder.join(version).join(METADATA);
+    }
+
+    fn metadata(&self, version: &str, known: &[String]) -> Result<Metadata, RegistryError> {
+        let path = self.known(version, known)?.join(METADATA);
         let text = fs::read(&path).map_err(failed("read", &path))?;
         let metadata: Metadata = parse(&path, &text)?;
         if metadata.format != FORMAT {
@@ -384,8 +480,23 @@ impl Registry {
         let beside = self.beside(ACTIVE);
         write(&beside, &json(active))?;
         fs::rename(&beside, &path).map_err(failed("write", &path))?;
-        // So that it is there after a power cut, too.
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed("write", &self.folder))
+        sync(&self.folder)
+    }
+
+    /// Removes what was being written by somebody who was killed at it.
+    fn tidy(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let is_beside = entry.file_name().to_str().is_some_and(|name| name.starts_with('.'));
+            let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+            let is_old = modified.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > LEFT_BEHIND);
+            if is_beside && is_old {
+                let path = entry.path();
+                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                if let Err(error) = removed {
+                    tracing::warn!(path = %path.display(), %error, "what a killed training left behind cannot be removed");
+                }
+            }
+        }
     }
 
     /// Keeps others from changing which version is in force, until dropped.
@@ -415,6 +526,11 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Registry
 
 fn create(folder: &Path) -> Result<(), RegistryError> {
     fs::create_dir_all(folder).map_err(failed("create", folder))
+}
+
+/// Lets the entries of a folder be there after a power cut, too.
+fn sync(folder: &Path) -> Result<(), RegistryError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write", folder))
 }
 
 /// Writes a file, to the disk.

@@ -9,25 +9,30 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::trace::TraceLayer;
 
+pub(crate) use self::oip::{INFER, INFER_VERSION};
 use crate::layers;
 use crate::problem::Problem;
 use crate::service::MlService;
 
 /// Routes that are measured from the start.
 pub(crate) const MEASURED: [&str; 6] =
-    ["/predict", "/predict/{use_case}", "/predict/batch", "/predict/{use_case}/batch", oip::INFER, oip::INFER_VERSION];
+    ["/predict", "/predict/{use_case}", "/predict/batch", "/predict/{use_case}/batch", INFER, INFER_VERSION];
 
 /// All routes; `admin` are those of [`pulse_runtime::admin`].
 pub(crate) fn router(service: MlService, admin: Router) -> Router {
     let body_limit = service.limits().body_bytes;
-    Router::new()
+    let scoring = Router::new()
         .route("/predict", post(predict::one))
         .route("/predict/{use_case}", post(predict::one_of))
         .route("/predict/batch", post(predict::many))
         .route("/predict/{use_case}/batch", post(predict::many_of))
+        .merge(oip::scoring())
+        .layer(from_fn_with_state(service.clone(), layers::limit_requests));
+    Router::new()
+        .merge(scoring)
         .route("/schema", get(documents::schema))
         .route("/schema/{use_case}", get(documents::schema_of))
         .route("/openapi.json", get(documents::openapi))
@@ -35,6 +40,9 @@ pub(crate) fn router(service: MlService, admin: Router) -> Router {
         .route("/models", get(models::list))
         .route("/models/{use_case}/{version}/activate", post(models::activate))
         .route("/models/{use_case}/rollback", post(models::roll_back))
+        .route("/models/{use_case}/{version}/candidate", post(models::set_candidate))
+        .route("/models/{use_case}/candidate", delete(models::remove_candidate))
+        .route("/models/{use_case}/{version}", delete(models::remove))
         .merge(oip::router())
         .merge(documents::swagger_ui())
         .merge(admin.with_state(()))

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use pulse_core::UseCase;
+use pulse_core::ports::Scores;
+use pulse_core::use_case::ForestSettings;
+use pulse_core::{Matrix, UseCase};
 use pulse_features::{Featurizer, Need, Sample, UseCaseDir, UseCaseError};
 use pulse_scoring::Model;
 use pulse_scoring::oip::Absence;
@@ -13,6 +15,7 @@ use crate::model_slot::{ModelSlot, ModelState};
 use crate::problem::Problem;
 use crate::registry::Registry;
 use crate::schema;
+use crate::shadow::Shadow;
 
 /// A use case with its featurizer, its model, and its documents.
 #[derive(Debug, Clone)]
@@ -23,8 +26,11 @@ struct Inner {
     use_case: UseCase,
     featurizers: Featurizers,
     slot: ModelSlot,
+    shadow: Shadow,
     registry: Registry,
     schema: Value,
+    /// The columns of the example, as a model has them that is trained with the settings as they are.
+    example_row: Option<Vec<f64>>,
 }
 
 impl ServedUseCase {
@@ -44,10 +50,14 @@ impl ServedUseCase {
         let example = example.filter(is_accepted);
         Ok(Self(Arc::new(Inner {
             use_case: dir.use_case.clone(),
-            featurizers: Featurizers::new(featurizer),
             slot,
+            shadow: Shadow::new(&dir.use_case.name),
             registry: Registry::new(dir)?,
+            example_row: example
+                .as_ref()
+                .and_then(|event| row_of(event, &featurizer, dir.use_case.detectors.forest.as_ref())),
             schema: schema::event_schema(&dir.use_case, example),
+            featurizers: Featurizers::new(featurizer),
         })))
     }
 
@@ -69,8 +79,26 @@ impl ServedUseCase {
         &self.0.registry
     }
 
+    /// The place of its candidate.
+    pub(crate) fn shadow(&self) -> &Shadow {
+        &self.0.shadow
+    }
+
+    /// Scores `rows`, whose columns are those of `model`, and takes note of them: for drift, and for the candidate.
+    pub(crate) fn score(&self, model: &Model, rows: &Matrix) -> Scores {
+        let scores = model.score(rows);
+        model.drift().observe(rows, &scores.scores);
+        self.shadow().observe(model, rows, &scores.scores);
+        scores
+    }
+
     pub(crate) fn featurizers(&self) -> &Featurizers {
         &self.0.featurizers
+    }
+
+    /// A row of columns to show, where there is an event to derive it from.
+    pub(crate) fn example_row(&self) -> Option<Vec<f64>> {
+        self.0.example_row.clone()
     }
 
     /// JSON Schema of its events.
@@ -105,6 +133,15 @@ impl ServedUseCase {
 pub(crate) struct ModelInForce {
     pub(crate) model: Arc<Model>,
     pub(crate) places: Vec<usize>,
+}
+
+/// The columns of `event` that the forest sees.
+fn row_of(event: &Map<String, Value>, featurizer: &Featurizer, forest: Option<&ForestSettings>) -> Option<Vec<f64>> {
+    let (mut row, event) = (Vec::new(), Value::Object(event.clone()).to_string());
+    featurizer.clone().decode(event.as_bytes(), Need::Features, &mut row).ok()?;
+    let Some(names) = forest?.features.as_ref() else { return Some(row) };
+    let place = |name: &String| featurizer.columns().iter().position(|column| column.name == *name);
+    names.iter().map(|name| row.get(place(name)?).copied()).collect()
 }
 
 /// The first event of the sample that is not out of the ordinary.

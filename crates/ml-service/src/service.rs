@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use axum::Router;
 use prometheus::Registry;
-use pulse_runtime::{Health, Secret, admin, http};
+use pulse_runtime::{Health, MlServiceSettings, Secret, admin, http};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::doors::Doors;
 use crate::error::{BuildError, RunError};
 use crate::metrics::Metrics;
 use crate::openapi;
@@ -26,11 +27,33 @@ pub struct Limits {
     pub batch_rows: usize,
     /// Time from the first byte to the answer.
     pub request_time: Duration,
+    /// Requests for scores that are being answered at once.
+    pub requests: usize,
+    /// Batches among them.
+    pub batches: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: 8 << 20, batch_rows: 10_000, request_time: Duration::from_secs(10) }
+        Self {
+            body_bytes: 8 << 20,
+            batch_rows: 10_000,
+            request_time: Duration::from_secs(10),
+            requests: 1024,
+            batches: 64,
+        }
+    }
+}
+
+impl From<&MlServiceSettings> for Limits {
+    fn from(settings: &MlServiceSettings) -> Self {
+        Self {
+            body_bytes: settings.max_body_bytes,
+            batch_rows: settings.max_batch_rows,
+            request_time: settings.request_time,
+            requests: settings.max_requests,
+            batches: settings.max_batches,
+        }
     }
 }
 
@@ -56,6 +79,7 @@ struct Inner {
     /// All, the first included.
     use_cases: Vec<ServedUseCase>,
     limits: Limits,
+    doors: Doors,
     management: Management,
     openapi: Value,
     metrics: Metrics,
@@ -83,8 +107,18 @@ impl MlService {
         }
         let metrics = Metrics::new(&registry)?;
         metrics.watch(&registry, &use_cases, &routes::MEASURED)?;
-        let openapi = openapi::document(&use_cases);
-        Ok(Self(Arc::new(Inner { first, use_cases, limits, management, openapi, metrics, registry, health })))
+        let openapi = openapi::document(&use_cases, limits);
+        Ok(Self(Arc::new(Inner {
+            first,
+            use_cases,
+            limits,
+            doors: Doors::new(limits),
+            management,
+            openapi,
+            metrics,
+            registry,
+            health,
+        })))
     }
 
     /// All routes.
@@ -107,6 +141,10 @@ impl MlService {
 
     pub(crate) fn limits(&self) -> Limits {
         self.0.limits
+    }
+
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.0.doors
     }
 
     pub(crate) fn management(&self) -> &Management {

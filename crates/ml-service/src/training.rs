@@ -1,6 +1,8 @@
 //! Training a model: from a use case's sample, or from files of events.
 
 mod files;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod quality;
 
 use std::sync::Arc;

@@ -25,8 +25,9 @@ pub use health::Health;
 pub use service::{Service, Starting};
 pub use service_group::{BoxError, GroupError, ServiceGroup, Stage};
 pub use settings::{
-    KafkaSettings, KafkaStart, Listen, LogSettings, PostgresSettings, ProcessorSettings, Retention, ScorerSettings,
-    Secret, Settings, SettingsError, SettingsFault, SettingsSources, SimulatorPace, SimulatorSettings, WriterSettings,
+    KafkaSettings, KafkaStart, Listen, LogSettings, MlServiceSettings, PostgresSettings, ProcessorSettings, Retention,
+    ScorerSettings, Secret, Settings, SettingsError, SettingsFault, SettingsSources, SimulatorPace, SimulatorSettings,
+    WriterSettings,
 };
 pub use signal::{shutdown_signal, stop_on_signal};
 pub use telemetry::LogFormat;

@@ -22,7 +22,9 @@ pub use fault::{SettingsError, SettingsFault};
 pub use kafka::{KafkaSettings, KafkaStart};
 pub use postgres::PostgresSettings;
 pub use secret::Secret;
-pub use services::{Listen, ProcessorSettings, ScorerSettings, SimulatorPace, SimulatorSettings, WriterSettings};
+pub use services::{
+    Listen, MlServiceSettings, ProcessorSettings, ScorerSettings, SimulatorPace, SimulatorSettings, WriterSettings,
+};
 pub use sources::SettingsSources;
 
 /// The checked settings of all services.
@@ -35,7 +37,7 @@ pub struct Settings {
     kafka: KafkaSettings,
     postgres: PostgresSettings,
     scorer: ScorerSettings,
-    ml_service_token: Option<Secret>,
+    ml_service: MlServiceSettings,
     simulator: SimulatorSettings,
     processor: ProcessorSettings,
     writer: WriterSettings,
@@ -100,10 +102,19 @@ impl Settings {
         &self.postgres
     }
 
-    /// The token that the ML service wants from whoever changes something; none means that nobody is asked.
+    /// What the ML service serves, and what it allows.
     #[must_use]
-    pub fn ml_service_token(&self) -> Option<&Secret> {
-        self.ml_service_token.as_ref()
+    pub fn ml_service(&self) -> &MlServiceSettings {
+        &self.ml_service
+    }
+
+    /// The use cases that the ML service serves: at least one.
+    #[must_use]
+    pub fn served_use_cases(&self) -> Vec<&str> {
+        match &self.ml_service.use_cases[..] {
+            [] => vec![&self.use_case],
+            named => named.iter().map(String::as_str).collect(),
+        }
     }
 
     /// Whom the processor asks for scores.
@@ -156,7 +167,7 @@ impl TryFrom<RawSettings> for Settings {
             kafka: KafkaSettings::read(&mut reader),
             postgres: PostgresSettings::read(&mut reader),
             scorer: ScorerSettings::read(&mut reader),
-            ml_service_token: reader.secret("ml_service.token", "ml_service.token_file"),
+            ml_service: MlServiceSettings::read(&mut reader),
             simulator: SimulatorSettings::read(&mut reader),
             processor: ProcessorSettings::read(&mut reader),
             writer: WriterSettings::read(&mut reader),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::drift::Bins;
+
 /// A model's metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
@@ -22,8 +24,10 @@ pub struct ModelInfo {
     /// The share of training rows that the threshold was chosen for; none where it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_rate: Option<f64>,
-    /// How the scores of the training rows are distributed.
+    /// Quantiles of the scores of the training rows.
     pub score_quantiles: Vec<ScoreQuantile>,
+    /// How these are distributed.
+    pub score_bins: Bins,
 }
 
 /// A column of a model, as the training rows had it.
@@ -37,6 +41,8 @@ pub struct ColumnInfo {
     pub standard_deviation: f64,
     /// Number of rows without a value.
     pub missing: usize,
+    /// How the values are distributed.
+    pub bins: Bins,
 }
 
 /// The score at and below which a share of the training rows lies.

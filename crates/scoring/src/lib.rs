@@ -3,7 +3,8 @@
 //!
 //! # Invariants
 //! - No I/O, no clock, but in `remote`. Equal rows and settings give an equal model, with an equal version, on every machine.
-//! - A model never changes. Another one has another version.
+//! - What a model answers never changes. Another one has another version. How far what it is asked has moved from what it was
+//!   trained on is [counted](Drift) in it.
 //! - The score of a row does not depend on the batch that it comes in.
 //!
 //! ```
@@ -27,6 +28,7 @@
 mod error;
 
 mod columns;
+mod drift;
 mod scaling;
 mod threshold;
 mod version;
@@ -41,6 +43,7 @@ pub mod oip;
 #[cfg(feature = "remote")]
 mod remote;
 
+pub use drift::{Bins, Drift, DriftReport};
 pub use error::{ScoreError, ScoringError, StoredModelError};
 pub use info::{ColumnInfo, ModelInfo, ScoreQuantile};
 pub use local::LocalScorer;

@@ -38,7 +38,9 @@ impl Scorer for LocalScorer {
         if rows.width() != columns {
             return Err(ScoreError::Width { rows: rows.width(), columns });
         }
-        Ok(self.0.score(rows))
+        let scores = self.0.score(rows);
+        self.0.drift().observe(rows, &scores.scores);
+        Ok(scores)
     }
 }
 

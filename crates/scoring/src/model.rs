@@ -11,6 +11,7 @@ use pulse_core::use_case::{ForestKind, ForestSettings};
 use pulse_forest::{ForestParams, IsolationForest};
 
 use crate::columns::select;
+use crate::drift::{Bins, Drift};
 use crate::error::ScoringError;
 use crate::info::{ColumnInfo, ModelInfo};
 use crate::scaling::Scaling;
@@ -19,7 +20,7 @@ use crate::{threshold, version};
 /// The smallest sample that trees of an accurate forest are grown on, where that is not too many.
 const SMALLEST_SAMPLE: u32 = 64;
 
-/// A trained model. It never changes.
+/// A trained model. It never changes; only what it was asked is counted in it.
 #[derive(Debug)]
 pub struct Model {
     pub(crate) version: Arc<str>,
@@ -29,6 +30,7 @@ pub struct Model {
     pub(crate) threshold: f64,
     pub(crate) highest: f64,
     pub(crate) info: ModelInfo,
+    drift: Drift,
 }
 
 impl Model {
@@ -60,7 +62,7 @@ impl Model {
         let threshold = settings.threshold.unwrap_or_else(|| threshold::for_rate(&scores, settings.expected_rate));
         let info = ModelInfo {
             version: version.clone(),
-            columns: column_infos(&columns, &scaling),
+            columns: column_infos(&columns, &scaling, &rows),
             trained_rows: rows.rows(),
             trees: forest.trees(),
             sample_size: forest.sample_size(),
@@ -68,9 +70,31 @@ impl Model {
             threshold,
             expected_rate: settings.threshold.is_none().then_some(settings.expected_rate),
             score_quantiles: threshold::quantiles(&scores),
+            score_bins: Bins::of(scores.iter().copied()),
         };
         let highest = scores.last().copied().unwrap_or(threshold);
-        Ok(Self { version: version.into(), columns, scaling, forest, threshold, highest, info })
+        Ok(Self::assemble(info, scaling, forest, highest))
+    }
+
+    /// The model of these parts, which fit each other.
+    pub(crate) fn assemble(info: ModelInfo, scaling: Scaling, forest: IsolationForest, highest: f64) -> Self {
+        let bins = info.columns.iter().map(|column| column.bins.clone());
+        Self {
+            version: info.version.as_str().into(),
+            columns: info.columns.iter().map(|column| column.name.clone()).collect(),
+            scaling,
+            forest,
+            threshold: info.threshold,
+            highest,
+            drift: Drift::new(info.trained_rows, bins, info.score_bins.clone()),
+            info,
+        }
+    }
+
+    /// How far what is scored has moved from the training rows. Whoever scores tells it what.
+    #[must_use]
+    pub fn drift(&self) -> &Drift {
+        &self.drift
     }
 
     /// Fingerprint of settings, columns and training rows: 16 hexadecimal digits.
@@ -156,14 +180,15 @@ fn to_array(rows: &Matrix) -> Array2<f64> {
     Array2::from_shape_fn((rows.rows(), width), |(row, column)| values[row * width + column])
 }
 
-fn column_infos(columns: &[String], scaling: &Scaling) -> Vec<ColumnInfo> {
-    let described = columns.iter().zip(&scaling.columns);
+fn column_infos(columns: &[String], scaling: &Scaling, rows: &Matrix) -> Vec<ColumnInfo> {
+    let described = columns.iter().zip(&scaling.columns).enumerate();
     described
-        .map(|(name, known)| ColumnInfo {
+        .map(|(index, (name, known))| ColumnInfo {
             name: name.clone(),
             mean: known.mean,
             standard_deviation: known.standard_deviation,
             missing: known.missing,
+            bins: Bins::of(rows.iter().filter_map(|row| row.get(index).copied())),
         })
         .collect()
 }

@@ -47,20 +47,19 @@ impl Model {
         if let Some(number) = numbers.chain(scaler.scales().iter().copied()).find(|number| !number.is_finite()) {
             return Err(StoredModelError::Mismatch(format!("{number} is no number to compute with")));
         }
+        let bins = info.columns.iter().map(|column| (&column.name, &column.bins));
+        if let Some((name, _)) =
+            bins.chain([(&"score".to_owned(), &info.score_bins)]).find(|(_, bins)| !bins.is_sound())
+        {
+            return Err(StoredModelError::Mismatch(format!("the bins of {name} are none")));
+        }
         let known = info.columns.iter().map(|column| ColumnStatistics {
             mean: column.mean,
             standard_deviation: column.standard_deviation,
             missing: column.missing,
         });
-        Ok(Self {
-            version: info.version.as_str().into(),
-            columns: info.columns.iter().map(|column| column.name.clone()).collect(),
-            scaling: Scaling { scaler, columns: known.collect() },
-            forest,
-            threshold: info.threshold,
-            highest: highest_score,
-            info,
-        })
+        let scaling = Scaling { scaler, columns: known.collect() };
+        Ok(Self::assemble(info, scaling, forest, highest_score))
     }
 }
 

@@ -122,7 +122,8 @@ impl Held {
     /// Rests for as long as the commit took that has ended now: brokers that are slow get fewer of them. `most` bounds it.
     fn rest(&mut self, most: Duration) {
         let now = Instant::now();
-        self.next_at = self.next_at.max(now + (now - self.began).min(most));
+        let took = now.saturating_duration_since(self.began);
+        self.next_at = self.next_at.max(now + took.min(most));
     }
 }
 

@@ -35,7 +35,7 @@ pub struct TrainArgs {
     /// The use case
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Events: CSV with a header (.csv), or one of JSON in each line (.jsonl, .ndjson, .json) [default: the first part of sample.csv]
+    /// Events: CSV with a header (.csv), one of JSON in each line (.jsonl, .ndjson, .json), or Parquet (.parquet) [default: the first part of sample.csv]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Field that says whether an event is an anomaly (1 or true): not looked at in training, but to say how good the model is
@@ -69,7 +69,7 @@ pub struct ModelsArgs {
 /// What `models` does.
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
-    /// Lists the stored versions, the youngest first; the one in force has a star.
+    /// Lists the stored versions, the youngest first; the one in force has a star, the candidate a question mark.
     List {
         /// The use case
         name: String,
@@ -79,6 +79,20 @@ pub enum ModelsCommand {
     },
     /// Puts a version in force, here and in services that run on the same folder.
     Activate {
+        /// The use case
+        name: String,
+        /// The version
+        version: String,
+    },
+    /// Lets a version score beside the one in force, in services that run on the same folder: the difference is in their metrics.
+    Candidate {
+        /// The use case
+        name: String,
+        /// The version; left out, none scores beside it any more
+        version: Option<String>,
+    },
+    /// Removes a version that is not used.
+    Remove {
         /// The use case
         name: String,
         /// The version

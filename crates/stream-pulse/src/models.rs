@@ -32,6 +32,14 @@ pub fn run(args: ModelsArgs) -> anyhow::Result<()> {
             let model = registry(&name)?.activate(&version, None)?;
             println!("{name}: {} is in force", model.version());
         }
+        ModelsCommand::Candidate { name, version } => match registry(&name)?.set_candidate(version.as_deref(), None)? {
+            Some(model) => println!("{name}: {} scores beside the model in force", model.version()),
+            None => println!("{name}: nothing scores beside the model in force"),
+        },
+        ModelsCommand::Remove { name, version } => {
+            registry(&name)?.remove(&version)?;
+            println!("{name}: {version} is removed");
+        }
         ModelsCommand::Rollback { name } => {
             let model = registry(&name)?.roll_back(None)?;
             println!("{name}: {} is in force again", model.version());
@@ -55,12 +63,16 @@ fn text(name: &str, versions: &[Version]) -> String {
         );
     }
     let mut text = format!("  {:<16}  {:<20}  {:>10}  {:>9}  source\n", "version", "trained", "rows", "threshold");
-    for Version { active, metadata } in versions {
+    for Version { active, candidate, metadata } in versions {
         let (info, provenance) = (&metadata.model.info, &metadata.provenance);
         let trained_at: String = provenance.trained_at.chars().take(19).collect();
         text.push_str(&format!(
             "{} {:<16}  {:<20}  {:>10}  {:>9.4}  {}\n",
-            if *active { '*' } else { ' ' },
+            match (active, candidate) {
+                (true, _) => '*',
+                (_, true) => '?',
+                _ => ' ',
+            },
             info.version,
             trained_at,
             thousands(info.trained_rows as u64),

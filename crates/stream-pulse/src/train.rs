@@ -59,7 +59,7 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     if !args.no_activate {
         registry.activate(model.version(), None)?;
     }
-    let active = registry.active_version()?.as_deref() == Some(&**model.version());
+    let active = registry.standing()?.active.as_deref() == Some(&**model.version());
     let report = Report { use_case: &args.name, active, rows_left_out, quality, model: model.info() };
     if args.json {
         println!("{}", json!(report));

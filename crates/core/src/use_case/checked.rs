@@ -345,11 +345,18 @@ fn check_list(path: &str, features: Option<&[String]>, faults: &mut Faults) {
 
 fn forest(raw: RawForest, faults: &mut Faults) -> ForestSettings {
     const PATH: &str = "detectors.isolation_forest";
-    if raw.expected_rate.is_some() && raw.threshold.is_some() {
-        faults.add(PATH, "`expected_rate` and `threshold` exclude each other: remove one");
+    let thresholds = [raw.expected_rate, raw.quantile, raw.threshold];
+    if thresholds.iter().flatten().count() > 1 {
+        faults.add(PATH, "`expected_rate`, `quantile` and `threshold` exclude each other: keep one");
     }
     let in_half_open = |value: f64, high: f64| value > 0.0 && value <= high;
-    let expected_rate = raw.expected_rate.unwrap_or(0.01);
+    if let Some(quantile) = raw.quantile.filter(|quantile| !(0.5..1.0).contains(quantile)) {
+        faults.add(format!("{PATH}.quantile"), format!("{quantile} must be at least 0.5 and below 1"));
+    }
+    // Rounded, so that 0.9 is a rate of 0.1 and not a bit less.
+    let above = |quantile: f64| ((1.0 - quantile) * 1e12).round() / 1e12;
+    let of_quantile = raw.quantile.filter(|quantile| (0.5..1.0).contains(quantile)).map(above);
+    let expected_rate = raw.expected_rate.or(of_quantile).unwrap_or(0.01);
     if !in_half_open(expected_rate, 0.5) {
         faults.add(format!("{PATH}.expected_rate"), format!("{expected_rate} must be above 0 and at most 0.5"));
     }

@@ -136,9 +136,12 @@ pub struct RawForest {
     /// Seed of all randomness.
     #[serde(default)]
     pub seed: Option<u64>,
-    /// Share of the training rows whose score reaches the threshold. Either this or `threshold`.
+    /// Share of the training rows whose score reaches the threshold. Either this, `quantile` or `threshold`.
     #[serde(default)]
     pub expected_rate: Option<f64>,
+    /// The quantile of the training scores that is the threshold.
+    #[serde(default)]
+    pub quantile: Option<f64>,
     /// The threshold itself.
     #[serde(default)]
     pub threshold: Option<f64>,

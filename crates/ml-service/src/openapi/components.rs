@@ -21,7 +21,7 @@ pub(super) fn schemas(use_cases: &[ServedUseCase]) -> Value {
         ("Model", model()),
         ("Models", models()),
     ];
-    schemas.extend(fixed.map(|(name, schema)| (name.to_owned(), schema)));
+    schemas.extend(fixed.into_iter().chain(super::oip::schemas()).map(|(name, schema)| (name.to_owned(), schema)));
     Value::Object(schemas)
 }
 
@@ -32,6 +32,8 @@ pub(super) fn responses() -> Value {
     };
     let mut no_model = response("There is no model yet; `warm_up` says how far it is.");
     no_model["headers"] = json!({"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}});
+    let mut overloaded = response("Too much is asked at once.");
+    overloaded["headers"] = no_model["headers"].clone();
     json!({
         "BrokenBody": response("The body is empty or not JSON."),
         "Timeout": response("The request took too long."),
@@ -39,9 +41,11 @@ pub(super) fn responses() -> Value {
         "ContentType": response("The body is not announced as JSON."),
         "InvalidEvent": response("The event is not valid; `errors` names every field at fault."),
         "NoModel": no_model,
+        "Overloaded": overloaded,
+        "CrossSite": response("A page of another site asks for it."),
         "Unauthorized": response("The token is missing or wrong."),
         "NotFound": response("There is no such use case, or no such version."),
-        "Conflict": response("The version does not fit the use case or is damaged, there is none to go back to, or the process does not allow it."),
+        "Conflict": response("The version does not fit the use case, is damaged or used, there is none to go back to, or the process does not allow it."),
     })
 }
 
@@ -168,6 +172,8 @@ fn health() -> Value {
 }
 
 fn model() -> Value {
+    let numbers = json!({"type": "array", "items": {"type": "number"}});
+    let bins = json!({"type": "object", "properties": {"edges": numbers, "shares": numbers}});
     let quantile = json!({"type": "object", "properties": {"share": {"type": "number"}, "score": {"type": "number"}}});
     let column = json!({
         "type": "object",
@@ -176,14 +182,37 @@ fn model() -> Value {
             "mean": {"type": "number"},
             "standard_deviation": {"type": "number"},
             "missing": {"type": "integer"},
+            "bins": bins,
         },
     });
     json!({
         "type": "object",
-        "required": ["use_case", "active", "stored", "version", "columns", "trained_rows", "threshold"],
+        "required": ["use_case", "active", "candidate", "stored", "version", "columns", "trained_rows", "threshold"],
         "properties": {
             "use_case": {"type": "string"},
             "active": {"type": "boolean", "description": "Whether it is in force."},
+            "candidate": {"type": "boolean", "description": "Whether it scores beside the one in force."},
+            "drift": {
+                "type": "object",
+                "description": "Population stability index, of the score and of each column, of the rows scored lately against the training rows.",
+                "properties": {
+                    "rows": {"type": "integer"},
+                    "score": {"type": "number"},
+                    "columns": {"type": "object", "additionalProperties": {"type": "number"}},
+                },
+            },
+            "shadow": {
+                "type": "object",
+                "description": "Of the candidate: how its verdicts and scores compare with those of the model in force.",
+                "properties": {
+                    "rows": {"type": "integer"},
+                    "both_anomalies": {"type": "integer"},
+                    "only_active": {"type": "integer"},
+                    "only_candidate": {"type": "integer"},
+                    "mean_score_difference": {"type": ["number", "null"]},
+                    "skipped_rows": {"type": "integer"},
+                },
+            },
             "stored": {"type": "boolean", "description": "Whether it is stored, so that it can be put in force."},
             "trained_at": {"type": "string", "format": "date-time"},
             "source": {"type": "string", "description": "What it was trained on."},
@@ -209,6 +238,7 @@ fn model() -> Value {
             "threshold": threshold(),
             "expected_rate": {"type": "number", "description": "Share of the training rows that the threshold was chosen for."},
             "score_quantiles": {"type": "array", "items": quantile},
+            "score_bins": bins,
         },
     })
 }

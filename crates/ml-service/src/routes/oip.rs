@@ -41,8 +41,11 @@ pub(super) fn router() -> Router<MlService> {
         .route("/v2/models/{use_case}/ready", get(model_ready))
         .route("/v2/models/{use_case}/versions/{version}", get(metadata))
         .route("/v2/models/{use_case}/versions/{version}/ready", get(model_ready))
-        .route(INFER, post(infer))
-        .route(INFER_VERSION, post(infer))
+}
+
+/// What asks for scores.
+pub(super) fn scoring() -> Router<MlService> {
+    Router::new().route(INFER, post(infer)).route(INFER_VERSION, post(infer))
 }
 
 async fn server() -> Json<Value> {
@@ -80,11 +83,10 @@ async fn infer(State(service): State<MlService>, Path(named): Path<Named>, heade
     let inference = Inference::read(&body, length, &model, limits)?;
     let rows = inference.rows.rows();
     let inferred = if rows <= INLINE_ROWS {
-        inference.run(&model, use_case.name())
+        inference.run(&model, &use_case)
     } else {
-        let name = use_case.name().to_owned();
-        let run = tokio::task::spawn_blocking(move || inference.run(&model, &name)).await;
-        run.map_err(|error| Problem::internal(format!("scoring broke off: {error}")))?
+        let use_case = use_case.clone();
+        service.doors().batch(move || inference.run(&model, &use_case)).await?
     };
     service.metrics().count_rows(use_case.name(), rows, inferred.anomalies);
     Ok(respond(inferred.message))

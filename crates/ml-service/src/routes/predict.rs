@@ -78,8 +78,8 @@ async fn predict_many(
     let batch = if rows <= INLINE_ROWS {
         score(&service, &use_case, &bytes)
     } else {
-        let scored = tokio::task::spawn_blocking(move || score(&service, &use_case, &bytes)).await;
-        scored.map_err(|error| Problem::internal(format!("scoring broke off: {error}")))?
+        let doors = service.clone();
+        doors.doors().batch(move || score(&service, &use_case, &bytes)).await?
     };
     batch.map(Json)
 }

@@ -15,7 +15,8 @@ use crate::error::TrainingError;
 /// Which events of which files a model is trained on.
 #[derive(Debug, Clone)]
 pub struct Files {
-    /// CSV with a header (`.csv`), or an event of JSON in each line (`.jsonl`, `.ndjson`, `.json`).
+    /// CSV with a header (`.csv`), an event of JSON in each line (`.jsonl`, `.ndjson`, `.json`), or, with the feature of that name, Parquet
+    /// (`.parquet`).
     pub paths: Vec<PathBuf>,
     /// The field that says whether an event is an anomaly: 1 or `true`, 0 or `false`.
     pub label: Option<String>,
@@ -56,6 +57,8 @@ pub(super) fn gather(
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("csv") => csv(path, dir, &mut sink, &mut progress)?,
             Some("jsonl" | "ndjson" | "json") => lines(path, &mut sink, &mut progress)?,
+            #[cfg(feature = "parquet")]
+            Some("parquet") => super::parquet::rows(path, &mut sink, &mut progress)?,
             _ => return Err(TrainingError::UnknownFormat { path: path.clone() }),
         }
     }
@@ -113,12 +116,12 @@ fn lines(path: &Path, sink: &mut Sink<'_>, progress: &mut impl FnMut(u64)) -> Re
     Ok(())
 }
 
-fn open(path: &Path) -> Result<File, SampleError> {
+pub(super) fn open(path: &Path) -> Result<File, SampleError> {
     File::open(path).map_err(|source| SampleError::Read { path: path.to_owned(), source })
 }
 
 /// What the field `label` of an event says.
-fn truth(event: &Map<String, Value>, label: &str) -> Option<bool> {
+pub(super) fn truth(event: &Map<String, Value>, label: &str) -> Option<bool> {
     let mut names = label.split('.');
     let first = event.get(names.next()?)?;
     match names.try_fold(first, |value, name| value.get(name))? {
@@ -142,9 +145,9 @@ fn reservoir_has_no_label(reservoir: &Reservoir) -> bool {
 }
 
 /// Takes events, one after another.
-struct Sink<'a> {
+pub(super) struct Sink<'a> {
     featurizer: &'a mut Featurizer,
-    label: Option<&'a str>,
+    pub(super) label: Option<&'a str>,
     reservoir: Reservoir,
     row: Vec<f64>,
     read: u64,
@@ -153,7 +156,7 @@ struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    fn take(&mut self, payload: &[u8], label: Option<bool>) {
+    pub(super) fn take(&mut self, payload: &[u8], label: Option<bool>) {
         self.read += 1;
         match self.featurizer.decode(payload, Need::Features, &mut self.row) {
             Ok(_) => self.reservoir.take(&self.row, label),
@@ -167,7 +170,7 @@ impl Sink<'_> {
     }
 
     /// Counts what cannot even be read as an event.
-    fn leave_out(&mut self, fault: Fault) {
+    pub(super) fn leave_out(&mut self, fault: Fault) {
         self.read += 1;
         self.left_out += 1;
         self.first_fault.get_or_insert(fault);

@@ -8,7 +8,7 @@ use pulse_ml_service::{BuildError, Limits, Management, MlService, ModelSlot};
 use pulse_runtime::Health;
 use serde_json::json;
 
-use crate::fixture::{RIDES, post, rides, send, service, trained};
+use crate::fixture::{RIDES, get, post, rides, send, service, trained};
 
 #[tokio::test]
 async fn bodies_and_batches_have_limits() {
@@ -29,6 +29,61 @@ async fn a_body_that_does_not_arrive_is_given_up() {
     let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
     let request = Request::post("/predict").header(header::CONTENT_TYPE, "application/json").body(body).unwrap();
     send(&router, request).await.problem(408);
+}
+
+/// A body that arrives when the sender says so.
+fn slow_body() -> (tokio::sync::oneshot::Sender<String>, Body) {
+    let (send, receive) = tokio::sync::oneshot::channel::<String>();
+    let chunk = async { receive.await.map(Bytes::from).map_err(std::io::Error::other) };
+    (send, Body::from_stream(futures_util::stream::once(chunk)))
+}
+
+#[tokio::test]
+async fn more_than_the_limit_at_once_is_turned_away_and_told_when_to_come_again() {
+    let limits = Limits { requests: 2, ..Limits::default() };
+    let router = service(vec![rides(trained(&RIDES))], limits).router();
+    let event = json!({"fare": 10, "trip": {"miles": 3}}).to_string();
+    let mut waiting = Vec::new();
+    let mut senders = Vec::new();
+    for _ in 0..2 {
+        let (sender, body) = slow_body();
+        let request = Request::post("/predict").header(header::CONTENT_TYPE, "application/json").body(body).unwrap();
+        let router = router.clone();
+        let mut asking = Box::pin(async move { send(&router, request).await });
+        assert!(futures_util::poll!(&mut asking).is_pending());
+        waiting.push(asking);
+        senders.push(sender);
+    }
+    for path in ["/predict", "/predict/batch"] {
+        let answer = post(&router, path, event.clone()).await;
+        assert!(answer.headers[header::RETRY_AFTER].to_str().unwrap().parse::<u32>().unwrap() > 0);
+        assert!(answer.problem(429)["detail"].as_str().unwrap().contains("2 requests"), "{}", answer.text);
+    }
+    let answer = post(&router, "/v2/models/rides/infer", "{}").await;
+    assert_eq!(answer.status.as_u16(), 429);
+    assert!(answer.json()["error"].as_str().unwrap().contains("2 requests"), "what clients of the protocol read");
+    assert_eq!(get(&router, "/health").await.status, 200, "whoever watches is not turned away");
+    for sender in senders {
+        sender.send(event.clone()).unwrap();
+    }
+    for asking in waiting {
+        assert_eq!(asking.await.status, 200, "who was let in is answered");
+    }
+    assert_eq!(post(&router, "/predict", event).await.status, 200, "there is room again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_have_a_limit_of_their_own() {
+    let limits = Limits { batches: 1, ..Limits::default() };
+    let router = service(vec![rides(trained(&RIDES))], limits).router();
+    let event = json!({"fare": 10, "trip": {"miles": 3}});
+    let batch = json!(vec![event.clone(); 5000]).to_string();
+    let asked = (0..8).map(|_| post(&router, "/predict/batch", batch.clone()));
+    let statuses: Vec<u16> =
+        futures_util::future::join_all(asked).await.iter().map(|answer| answer.status.as_u16()).collect();
+    assert!(statuses.contains(&200) && statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(post(&router, "/predict", event.to_string()).await.status, 200);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod fixture;
 
 mod bad_input;
+mod candidates;
 mod documents;
 mod faults;
 mod impostors;

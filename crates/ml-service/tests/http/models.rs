@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::fixture::{Answer, get, post, send};
 
 /// A use case of its own.
-fn pumps() -> (tempfile::TempDir, UseCaseDir) {
+pub(crate) fn pumps() -> (tempfile::TempDir, UseCaseDir) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("pumps")).unwrap();
     std::fs::write(folder.path().join("pumps/config.yaml"), "name: pumps\nfeatures: [load, flow]\n").unwrap();
@@ -26,7 +26,7 @@ fn pumps() -> (tempfile::TempDir, UseCaseDir) {
 }
 
 /// Stores a version, another one for each `kind`.
-fn store(folder: &Path, dir: &UseCaseDir, kind: u32) -> String {
+pub(crate) fn store(folder: &Path, dir: &UseCaseDir, kind: u32) -> String {
     let rows: String = (0..300).map(|i| format!("{},{}\n", i * 7919 % (101 + kind), i * 104_729 % 103)).collect();
     let path = folder.join("events.csv");
     std::fs::write(&path, format!("load,flow\n{rows}")).unwrap();
@@ -102,7 +102,7 @@ async fn one_that_looks_at_other_columns_is_not_put_under_processors() {
         assert!(refused["detail"].as_str().unwrap().contains(said), "{refused}");
     }
     assert_eq!(version_of(&router).await, both);
-    assert_eq!(registry.active_version().unwrap(), Some(both));
+    assert_eq!(registry.standing().unwrap().active, Some(both));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Life without a model, and a real listener.
 
+use std::time::Duration;
+
 use axum::http::header;
 use prometheus::Registry;
 use pulse_ml_service::{Limits, Management, MlService, ModelSlot, WarmUp, run, train_from_sample};
@@ -64,6 +66,28 @@ async fn it_becomes_ready_with_its_model_and_stops_when_told() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    // A request that is under way when it is told to stop is answered.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let event = json!({"fare": 10, "trip": {"miles": 3}}).to_string();
+    let head = format!(
+        "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        event.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100"), "it waits for the body");
     stop.cancel();
+    let refused = async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), refused).await.unwrap();
+    stream.write_all(event.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("is_anomaly"), "{answer}");
     running.await.unwrap().unwrap();
 }

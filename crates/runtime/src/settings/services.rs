@@ -8,6 +8,7 @@ use axum::http::Uri;
 use jiff::Timestamp;
 
 use super::raw::Reader;
+use super::secret::Secret;
 
 /// Where each service listens. All share the address `http.host`; each has a port of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +131,50 @@ impl WriterSettings {
     }
 }
 
+/// The section `ml_service`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MlServiceSettings {
+    /// What whoever changes something presents; none means that nobody is asked.
+    pub token: Option<Secret>,
+    /// The use cases that are served; none means the one that is run.
+    pub use_cases: Vec<String>,
+    /// Events of a batch at the most.
+    pub max_batch_rows: usize,
+    /// Bytes of a body at the most.
+    pub max_body_bytes: usize,
+    /// Time from a request's first byte to its answer at the most.
+    pub request_time: Duration,
+    /// Requests that are being answered at once at the most.
+    pub max_requests: usize,
+    /// Batches among them at the most.
+    pub max_batches: usize,
+    /// Events that a model is trained on where there is neither a model nor a sample.
+    pub training_events: usize,
+}
+
+impl MlServiceSettings {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let wanted = "names of use cases with commas between them, as in nyc_taxi,server_logs";
+        Self {
+            token: reader.secret("ml_service.token", "ml_service.token_file"),
+            use_cases: reader.optional("ml_service.use_cases", wanted, names).unwrap_or_default(),
+            max_batch_rows: size(reader.in_range("ml_service.max_batch_rows", 1..=1_000_000)),
+            max_body_bytes: size(reader.in_range("ml_service.max_body_mib", 1..=1024)) << 20,
+            request_time: Duration::from_secs(reader.in_range("ml_service.request_seconds", 1..=3600)),
+            max_requests: size(reader.in_range("ml_service.max_requests", 1..=1_000_000)),
+            max_batches: size(reader.in_range("ml_service.max_batches", 1..=100_000)),
+            training_events: size(reader.in_range("ml_service.training_events", 100..=10_000_000)),
+        }
+    }
+}
+
+/// Names with commas between them, none of them empty or there twice.
+fn names(text: &str) -> Option<Vec<String>> {
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    let twice = names.iter().enumerate().any(|(index, name)| names[..index].contains(name));
+    (!twice && !names.iter().any(String::is_empty)).then_some(names)
+}
+
 /// The section `scorer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScorerSettings {
@@ -167,6 +212,12 @@ mod tests {
         for bad in ["", "ml-service:8000", "https://a", "http://a/v2", "http://user:secret@a", "http://", "/v2"] {
             assert_eq!(server(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_have_commas_between_them() {
+        assert_eq!(names("a, b").unwrap(), ["a", "b"]);
+        assert_eq!([names("a,a"), names("a,"), names(",")], [None, None, None]);
     }
 
     #[test]

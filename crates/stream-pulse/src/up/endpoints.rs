@@ -21,6 +21,8 @@ pub(super) struct Endpoints {
     simulator: TcpListener,
     processor: TcpListener,
     writer: TcpListener,
+    /// What requests to the ML service may cost.
+    limits: Limits,
 }
 
 /// What a service is seen by from outside.
@@ -54,6 +56,7 @@ impl Endpoints {
             simulator: http::bind("simulator", listen.simulator, "simulator.port").await?,
             processor: http::bind("stream-processor", listen.processor, "processor.port").await?,
             writer: http::bind("anomaly-writer", listen.writer, "writer.port").await?,
+            limits: settings.ml_service().into(),
         })
     }
 
@@ -89,7 +92,7 @@ impl Endpoints {
             let router = admin::router(service.registry.clone(), service.health.clone());
             group.spawn(Stage::Admin, name, |stop| http::serve(listener, router, stop));
         }
-        serve_ml_service(group, self.ml_service, dir, slot)?;
+        serve_ml_service(group, self.ml_service, self.limits, dir, slot)?;
         let (query, clock) = (store.query(), Arc::clone(clock));
         group.spawn(Stage::Admin, "dashboard", |stop| {
             let (options, health) = (DashboardOptions::default(), Health::starting("opening the store"));
@@ -126,13 +129,14 @@ fn reachable(address: SocketAddr) -> String {
 fn serve_ml_service(
     group: &mut ServiceGroup,
     listener: TcpListener,
+    limits: Limits,
     dir: &UseCaseDir,
     slot: &ModelSlot,
 ) -> anyhow::Result<()> {
     let sample = dir.sample()?;
     let served = ServedUseCase::new(dir, sample.as_ref(), slot.clone())?;
     let health = Health::starting("training the model");
-    let service = MlService::new(vec![served], Limits::default(), Management::Fixed, Registry::new(), health)?;
+    let service = MlService::new(vec![served], limits, Management::Fixed, Registry::new(), health)?;
     group.spawn(Stage::Admin, "ml-service", |stop| pulse_ml_service::run(listener, service, stop));
     Ok(())
 }

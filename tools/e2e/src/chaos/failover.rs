@@ -14,13 +14,15 @@ use serde_json::Value;
 
 use super::plan::{Action, Role};
 use super::simulator;
-use super::watch::Watch;
+use super::watch::{Pause, Watch};
 use super::world::World;
 use crate::stack::until;
 
 const PROCESSORS: usize = 3;
 /// Its entities take turns, so that every partition always has news.
 const USE_CASE: &str = "device_metrics";
+/// A pause that is longer is told of by itself.
+const NOTABLE: Duration = Duration::from_millis(700);
 /// How long nothing happens between two trials.
 const CALM: Duration = Duration::from_secs(3);
 
@@ -60,7 +62,7 @@ pub async fn failover(options: &Failover, say: &(dyn Fn(&str) + Sync)) -> anyhow
     let partitions = onlooker.partitions().to_vec();
     let watch = Watch::new(onlooker);
     let random = Xoshiro256PlusPlus::seed_from_u64(options.seed);
-    let mut bench = Bench { world, watch, partitions, random };
+    let mut bench = Bench { world, watch, partitions, random, notes: Vec::new() };
     let measured = bench.measure(options.trials, say).await;
     bench.world.write_logs(&options.logs)?;
     simulator.kill().await?;
@@ -73,17 +75,23 @@ struct Bench {
     watch: Watch,
     partitions: Vec<u32>,
     random: Xoshiro256PlusPlus,
+    /// Pauses to look up.
+    notes: Vec<String>,
 }
 
 impl Bench {
     async fn measure(&mut self, trials: usize, say: &(dyn Fn(&str) + Sync)) -> anyhow::Result<String> {
         let begun = Instant::now();
         let mut rows = Vec::new();
-        let mut add = |row: Row| {
+        let mut add = |row: Row, notes: &mut Vec<String>| {
+            notes.drain(..).for_each(|note| say(&note));
             say(&row.to_string());
             rows.push(row.to_string());
         };
-        add(self.repeat(trials, "nothing happens: longest pause of any partition", Self::nothing).await?);
+        add(
+            self.repeat(trials, "nothing happens: longest pause of any partition", Self::nothing).await?,
+            &mut self.notes,
+        );
         let (mut killed, mut others, mut joined) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..trials {
             let (dead, alive, back) = self.kill().await?;
@@ -91,11 +99,11 @@ impl Bench {
             others.push(alive);
             joined.push(back);
         }
-        add(Row { what: "SIGKILL: until all its partitions go on", times: killed });
-        add(Row { what: "SIGKILL: longest pause of another partition", times: others });
-        add(Row { what: "one more: longest pause of any partition", times: joined });
-        add(self.repeat(trials, "SIGTERM: longest pause of its partitions", Self::stop).await?);
-        add(self.repeat(trials, "rolling restart: longest pause of any partition", Self::roll).await?);
+        add(Row { what: "SIGKILL: until all its partitions go on", times: killed }, &mut self.notes);
+        add(Row { what: "SIGKILL: longest pause of another partition", times: others }, &mut self.notes);
+        add(Row { what: "one more: longest pause of any partition", times: joined }, &mut self.notes);
+        add(self.repeat(trials, "SIGTERM: longest pause of its partitions", Self::stop).await?, &mut self.notes);
+        add(self.repeat(trials, "rolling restart: longest pause of any partition", Self::roll).await?, &mut self.notes);
         let blindness = self.watch.blindness(begun).as_secs_f64();
         Ok(format!("{}\n(two looks were {blindness:.2} s apart at the most)", rows.join("\n")))
     }
@@ -117,7 +125,7 @@ impl Bench {
     async fn nothing(&mut self) -> anyhow::Result<f64> {
         let begin = Instant::now();
         tokio::time::sleep(CALM).await;
-        self.pause(&self.partitions, begin, Instant::now()).await
+        self.pause_of_any(begin).await
     }
 
     /// Kills one: how long its partitions stood still, how long another one, and how long any when it came back.
@@ -140,7 +148,7 @@ impl Bench {
         let began = Instant::now();
         self.world.fleet.act(Role::Processor, slot, Action::Start).await?;
         self.at_work(slot).await?;
-        let back = self.pause(&self.partitions, began, Instant::now()).await?;
+        let back = self.pause_of_any(began).await?;
         Ok(((last - begin).as_secs_f64(), alive, back))
     }
 
@@ -164,7 +172,7 @@ impl Bench {
             self.world.fleet.act(Role::Processor, slot, Action::Start).await?;
             self.at_work(slot).await?;
         }
-        self.pause(&self.partitions, begin, Instant::now()).await
+        self.pause_of_any(begin).await
     }
 
     /// Waits until all partitions move, each processor has some, and so it has been for a while.
@@ -189,15 +197,30 @@ impl Bench {
         until("a processor to have partitions", async || Ok(!self.held(slot)?.is_empty())).await
     }
 
+    /// The longest pause of any partition since `from`.
+    async fn pause_of_any(&mut self, from: Instant) -> anyhow::Result<f64> {
+        let partitions = self.partitions.clone();
+        self.pause(&partitions, from, Instant::now()).await
+    }
+
     /// The longest pause of `partitions` from `from` to `to`, and on until all of them have moved.
-    async fn pause(&self, partitions: &[u32], from: Instant, to: Instant) -> anyhow::Result<f64> {
-        let mut pause = None;
+    async fn pause(&mut self, partitions: &[u32], from: Instant, to: Instant) -> anyhow::Result<f64> {
+        let mut longest = None;
         until("the partitions", async || {
-            pause = self.watch.longest_pause(partitions, from, to);
-            Ok(pause.is_some())
+            longest = self.watch.longest_pause(partitions, from, to);
+            Ok(longest.is_some())
         })
         .await?;
-        Ok(pause.unwrap_or_default().as_secs_f64())
+        let Pause { partition, length, end } = longest.context("there is no partition")?;
+        if length > NOTABLE {
+            // So that it can be looked up in the logs what happened then.
+            let end = jiff::Timestamp::now() - jiff::SignedDuration::try_from(end.elapsed())?;
+            self.notes.push(format!(
+                "    partition {partition} stood still for {:.2} s, until {end:.3}",
+                length.as_secs_f64()
+            ));
+        }
+        Ok(length.as_secs_f64())
     }
 
     /// The partitions that a processor works on, by its log.

@@ -14,6 +14,15 @@ const UNDER_WAY: Duration = Duration::from_millis(200);
 /// Offsets, and when each was seen first.
 type Moves = BTreeMap<u32, Vec<(Instant, u64)>>;
 
+/// A partition stood still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pause {
+    pub(super) partition: u32,
+    pub(super) length: Duration,
+    /// When it went on.
+    pub(super) end: Instant,
+}
+
 /// Looks at a group all the time.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -48,10 +57,10 @@ impl Watch {
 
     /// The longest time between two moves of any of `partitions`, as far as it lies behind `from`. None as long as one of them
     /// has not moved since `until`.
-    pub(super) fn longest_pause(&self, partitions: &[u32], from: Instant, until: Instant) -> Option<Duration> {
+    pub(super) fn longest_pause(&self, partitions: &[u32], from: Instant, until: Instant) -> Option<Pause> {
         let moves = lock(&self.moves);
-        let pauses = partitions.iter().map(|partition| pause(moves.get(partition)?, from, until));
-        pauses.collect::<Option<Vec<_>>>()?.into_iter().max()
+        let pauses = partitions.iter().map(|&partition| pause(partition, moves.get(&partition)?, from, until));
+        pauses.collect::<Option<Vec<_>>>()?.into_iter().max_by_key(|pause| pause.length)
     }
 
     /// When each of `partitions` moved the first time after the death of its processor at `death`; none as long as one has not.
@@ -88,10 +97,11 @@ fn note(moves: &mut Moves, committed: BTreeMap<u32, u64>, now: Instant) {
 }
 
 /// The longest time between two moves of which the later one lies behind `from`, up to the first one behind `until`.
-fn pause(moves: &[(Instant, u64)], from: Instant, until: Instant) -> Option<Duration> {
+fn pause(partition: u32, moves: &[(Instant, u64)], from: Instant, until: Instant) -> Option<Pause> {
     let end = moves.iter().position(|(at, _)| *at > until)?;
     let pairs = moves[..=end].windows(2).filter(|pair| pair[1].0 > from);
-    pairs.map(|pair| pair[1].0 - pair[0].0).max()
+    let pauses = pairs.map(|pair| Pause { partition, length: pair[1].0 - pair[0].0, end: pair[1].0 });
+    pauses.max_by_key(|pause| pause.length)
 }
 
 fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -107,7 +117,7 @@ mod tests {
         let begin = Instant::now();
         let at = |ms: u64| begin + Duration::from_millis(ms);
         let moves = [(at(0), 1), (at(500), 2), (at(510), 3), (at(900), 4), (at(2900), 5)];
-        let longest = |from, until| pause(&moves, at(from), at(until)).map(|pause| pause.as_millis());
+        let longest = |from, until| pause(0, &moves, at(from), at(until)).map(|pause| pause.length.as_millis());
         assert_eq!(longest(505, 890), Some(390), "what ended before does not count");
         assert_eq!(longest(400, 890), Some(500), "what ended within does");
         assert_eq!(longest(505, 1000), Some(2000), "what was under way at the end counts in full");

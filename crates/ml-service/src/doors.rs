@@ -1,0 +1,52 @@
+//! How much is answered at once. What is too much is turned away at once, rather than all of it answered slowly.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+
+use crate::problem::Problem;
+use crate::service::Limits;
+
+/// Lets so many in.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    limits: Limits,
+    requests: Arc<Semaphore>,
+    batches: Arc<Semaphore>,
+    /// Batches are scored by as many threads as there are cores; the others wait for them in the order that they came.
+    threads: Arc<Semaphore>,
+}
+
+impl Doors {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
+        let threads = semaphore(available_parallelism().map_or(1, usize::from));
+        Self { limits, requests: semaphore(limits.requests), batches: semaphore(limits.batches), threads }
+    }
+
+    /// Lets a request in, until the permit is dropped.
+    pub(crate) fn request(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.requests).try_acquire_owned();
+        permit.map_err(|_| Problem::overloaded(self.limits.requests, "requests"))
+    }
+
+    /// Does the work of a batch, where blocking is allowed.
+    pub(crate) async fn batch<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let permit = Arc::clone(&self.batches).try_acquire_owned();
+        let permit = permit.map_err(|_| Problem::overloaded(self.limits.batches, "batches"))?;
+        let broken_off = |error: &dyn std::error::Error| Problem::internal(format!("scoring broke off: {error}"));
+        let thread = Arc::clone(&self.threads).acquire_owned().await.map_err(|error| broken_off(&error))?;
+        let work = spawn_blocking(move || {
+            let done = work();
+            // Also where whoever asked has gone.
+            drop((permit, thread));
+            done
+        });
+        work.await.map_err(|error| broken_off(&error))
+    }
+}
