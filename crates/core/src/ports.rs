@@ -72,6 +72,44 @@ pub trait EventSource: Send + 'static {
     fn leave(&mut self) -> impl Future<Output = bool> + Send;
 }
 
+/// What a topic held when reading began, and how much of that was read. Offsets are counted: holes count as records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// All of it.
+    pub total: u64,
+    /// What of it was handed out, or passed because there is no record, or none any more.
+    pub read: u64,
+}
+
+impl Backlog {
+    /// Whether all of it was read.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.read >= self.total
+    }
+}
+
+/// Reads all partitions of a topic from their first records on, outside of any group: it commits nothing, holds up nobody,
+/// and nobody notices.
+///
+/// Partitions take turns. What was there when reading began comes before anything that was appended later, in whichever
+/// partitions; partitions that a topic gets later are not read.
+pub trait TopicReader: Send + 'static {
+    /// Why a call failed.
+    type Error: PortError;
+
+    /// The next records of one partition, at most `max_records` and never none of them; `None` where nothing came within a
+    /// short while. Reading begins with the first call. Cancel safe: nothing is lost when dropped. After an error that may
+    /// pass, it goes on where it stood.
+    ///
+    /// That there is no such topic is an error, or waited for, as the reader was made.
+    fn read(&mut self, max_records: usize) -> impl Future<Output = Result<Option<RecordBatch>, Self::Error>> + Send;
+
+    /// How much was there when reading began, and how much of it was read; none before. What [`read`](Self::read) has handed
+    /// out when it says that all was read, is what was there, and nothing else.
+    fn backlog(&self) -> Option<Backlog>;
+}
+
 /// An entry of a compacted state topic: the latest value of a key, or a tombstone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateRecord {

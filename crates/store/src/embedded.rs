@@ -8,6 +8,8 @@ mod fetch;
 mod open;
 mod producer;
 mod query;
+mod reader;
+mod reading;
 mod retain;
 mod source;
 mod state;
@@ -28,6 +30,7 @@ pub use anomalies::EmbeddedAnomalyStore;
 pub use committer::EmbeddedCommitter;
 pub use producer::EmbeddedProducer;
 pub use query::EmbeddedQuery;
+pub use reader::EmbeddedReader;
 pub use retain::{Retained, Retention};
 pub use source::EmbeddedSource;
 
@@ -78,6 +81,12 @@ impl EmbeddedStore {
     #[must_use]
     pub fn source(&self, group: &str, topic: &str) -> EmbeddedSource {
         EmbeddedSource::new(self.0.clone(), group, topic)
+    }
+
+    /// Reads `topic`, which has to exist, from its beginning, beside all groups.
+    #[must_use]
+    pub fn reader(&self, topic: &str) -> EmbeddedReader {
+        EmbeddedReader::new(self.0.clone(), topic)
     }
 
     /// Commits for `group` what came of reading `topic`; its state stands under the name `state_topic`.

@@ -23,8 +23,8 @@ mod embedded;
 mod postgres;
 
 pub use embedded::{
-    EmbeddedAnomalyStore, EmbeddedCommitter, EmbeddedProducer, EmbeddedQuery, EmbeddedSource, EmbeddedStore, Retained,
-    Retention,
+    EmbeddedAnomalyStore, EmbeddedCommitter, EmbeddedProducer, EmbeddedQuery, EmbeddedReader, EmbeddedSource,
+    EmbeddedStore, Retained, Retention,
 };
 pub use error::{OpenError, StoreError};
 #[cfg(feature = "postgres")]

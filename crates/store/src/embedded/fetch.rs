@@ -35,8 +35,8 @@ pub(super) async fn take_lease(db: &Db, group: &str, topic: &str) -> Result<i64,
     txn.finish(epoch).await
 }
 
-/// Learns the ends of all partitions of `topic`, and tells the epoch of who reads it for `group`.
-pub(super) async fn look(db: &Db, group: &str, topic: &Topic) -> Result<i64, StoreError> {
+/// Learns the ends of all partitions of `topic`, and tells the epoch of who reads it for `group`; 0 without one.
+pub(super) async fn look(db: &Db, group: Option<&str>, topic: &Topic) -> Result<i64, StoreError> {
     let sql = "SELECT partition, next_offset, \
                coalesce((SELECT epoch FROM leases WHERE group_name = ? AND topic = ?), 0) \
                FROM partitions WHERE topic_id = ?";
@@ -54,6 +54,24 @@ pub(super) async fn look(db: &Db, group: &str, topic: &Topic) -> Result<i64, Sto
         topic.announce();
     }
     Ok(epoch)
+}
+
+/// What a partition holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    /// Its first offset.
+    pub(super) begin: u64,
+    /// The offset that the next record will get.
+    pub(super) end: u64,
+}
+
+/// What each partition of `topic` holds, at one instant.
+pub(super) async fn spans(db: &Db, topic: &Topic) -> Result<Vec<Span>, StoreError> {
+    let sql = "SELECT start_offset, next_offset FROM partitions WHERE topic_id = ? ORDER BY partition";
+    let rows = sqlx::query_as::<_, (i64, i64)>(sql).bind(topic.id).fetch_all(db.readers()).await;
+    let rows = rows.map_err(|source| db.error(source))?;
+    let span = |(begin, end): (i64, i64)| Span { begin: begin.cast_unsigned(), end: end.cast_unsigned() };
+    Ok(rows.into_iter().map(span).collect())
 }
 
 /// The next batches of partitions of `topic`, each from an offset on, by their places in it.
