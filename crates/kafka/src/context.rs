@@ -1,10 +1,10 @@
 //! What librdkafka says of itself: logs, errors, connections.
 
+mod link;
 mod repeats;
 mod statistics;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -12,30 +12,12 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
-use crate::error::is_refused;
+use crate::error::{KafkaError, is_refused};
 
+pub use link::Link;
+
+pub(crate) use link::Absence;
 pub(crate) use statistics::{PartitionStatistics, Statistics};
-
-/// Says whether a client is connected to any broker.
-#[derive(Debug, Clone)]
-pub struct Link(Arc<AtomicBool>);
-
-impl Link {
-    pub(crate) fn new() -> Self {
-        // Until the contrary is known, after a second.
-        Self(Arc::new(AtomicBool::new(true)))
-    }
-
-    /// Whether any broker is connected.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set(&self, up: bool) {
-        self.0.store(up, Ordering::Relaxed);
-    }
-}
 
 /// Takes what a client says: logs go to tracing, errors are kept.
 #[derive(Debug)]
@@ -62,6 +44,18 @@ impl Context {
     /// Why the brokers did not let us in, the last time that they did not.
     pub(crate) fn take_refusal(&self) -> Option<String> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What an error of a consumer of `brokers` means that wanted to do `what` with `topic`, and why we were not let in, if so.
+    pub(crate) fn explain(&self, brokers: &str, what: String, topic: &str, error: Native) -> KafkaError {
+        match error {
+            Native::MessageConsumptionFatal(code) => KafkaError::Client { reason: code.to_string() },
+            error if error.rdkafka_error_code().is_some_and(is_refused) => {
+                let reason = self.take_refusal().unwrap_or_else(|| error.to_string());
+                KafkaError::Authentication { brokers: brokers.to_owned(), reason }
+            }
+            error => KafkaError::of(brokers, what, Some(topic), error),
+        }
     }
 
     /// Keeps what statistics say of the connection.

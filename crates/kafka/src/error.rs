@@ -128,6 +128,21 @@ pub enum KafkaError {
         /// The consumer group.
         group: String,
     },
+    /// A partition has become shorter than what was read of it.
+    #[error(
+        "partition {partition} of topic {topic:?} ends at {end}, though it was read up to {position}: the topic was made anew, \
+         or lost records; read it again from its beginning"
+    )]
+    Shrunk {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// The end of the partition.
+        end: u64,
+        /// Up to where it was read.
+        position: u64,
+    },
     /// Somebody else took over.
     #[error("fenced: somebody else holds partition {partition} of topic {topic:?} for group {group:?}")]
     Fenced {

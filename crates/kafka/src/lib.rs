@@ -1,7 +1,7 @@
 //! The event log on Kafka, behind the ports of [`pulse_core::ports`]; the only crate that names rdkafka.
 //!
-//! [`KafkaProducer`] writes, [`KafkaSource`] reads as a member of a consumer group, and [`KafkaCommitter`] commits outputs,
-//! state and position of a partition in one transaction. [`ensure_topics`] makes and checks what they need.
+//! [`KafkaProducer`] writes, [`KafkaSource`] reads as a member of a consumer group, [`KafkaReader`] without any, and
+//! [`KafkaCommitter`] commits outputs, state and position of a partition in one transaction. [`ensure_topics`] makes and checks what they need.
 //!
 //! # Invariants
 //! - Only what is committed is read, and an offset that was handed out as `next_offset` has nothing unread before it.
@@ -14,6 +14,7 @@
 mod error;
 mod settings;
 
+mod batch;
 mod context;
 mod query;
 mod reading;
@@ -27,6 +28,7 @@ mod topics;
 
 mod committer;
 mod producer;
+mod reader;
 mod source;
 
 pub use catalog::{partitions_of, partitions_of_new};
@@ -36,6 +38,7 @@ pub use error::KafkaError;
 pub use onlooker::Onlooker;
 pub use probe::wait_for_brokers;
 pub use producer::KafkaProducer;
+pub use reader::KafkaReader;
 pub use settings::KafkaSettings;
 pub use source::{KafkaSource, LostRecords};
 pub use topics::{SPREADING, TopicSpec, ensure_topics};

@@ -2,7 +2,6 @@
 //!
 //! A thread polls librdkafka and hands batches over through a bounded channel; see [`poller`].
 
-mod batch;
 mod context;
 mod poller;
 mod reading;
@@ -10,28 +9,27 @@ mod reading;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc as sync_mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pulse_core::RecordBatch;
 use pulse_core::ports::{EventSource, Polled};
 use rdkafka::consumer::BaseConsumer;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::context::Link;
+use crate::batch::Rest;
+use crate::context::{Absence, Link};
 use crate::error::KafkaError;
 use crate::settings::{KafkaSettings, Role};
 
-use batch::Rest;
 use context::SourceContext;
 use poller::{Command, Item, Poller};
 
 /// How long a poll waits for news.
 const WAIT: Duration = Duration::from_millis(100);
-/// Batches that wait to be taken at the most; each has [`batch::RECORDS`] records or [`batch::BYTES`] bytes at the most, and
+/// Batches that wait to be taken at the most; each has [`RECORDS`](crate::batch::RECORDS) records or
+/// [`BYTES`](crate::batch::BYTES) bytes at the most, and
 /// one record more.
 const QUEUE: usize = 8;
-/// Brokers that do not answer are worth an error after this time.
-const AWAY: Duration = Duration::from_secs(3);
 /// How long leaving the group may take when a source is dropped.
 const LEAVING: Duration = Duration::from_secs(3);
 
@@ -69,8 +67,7 @@ pub struct KafkaSource {
     /// Assigned partitions that were not sought yet.
     unsought: BTreeSet<u32>,
     rest: Option<Rest>,
-    /// Since when no broker is connected.
-    away_since: Option<Instant>,
+    absence: Absence,
 }
 
 impl std::fmt::Debug for KafkaSource {
@@ -101,6 +98,7 @@ impl KafkaSource {
     pub fn new(settings: &KafkaSettings, group: &str, topic: &str) -> Result<Self, KafkaError> {
         let context = SourceContext::new();
         let link = context.link().clone();
+        let absence = Absence::of(link.clone());
         let consumer: BaseConsumer<SourceContext> =
             settings.client(&Role::Member(group))?.create_with_context(context).map_err(KafkaError::of_setup)?;
         let lost = LostRecords::default();
@@ -117,7 +115,7 @@ impl KafkaSource {
             last_opening: 0,
             unsought: BTreeSet::new(),
             rest: None,
-            away_since: None,
+            absence,
         })
     }
 
@@ -166,7 +164,7 @@ impl KafkaSource {
                 if self.openings.get(&batch.partition) != Some(&Some(opening)) {
                     return Ok(None);
                 }
-                self.away_since = None;
+                self.absence.ends();
                 Polled::Records(self.cut(batch, max_records))
             }
             Item::Assigned(partitions) => {
@@ -197,11 +195,7 @@ impl KafkaSource {
 
     /// An error when brokers have been away for some time.
     fn idle(&mut self) -> Result<Polled, KafkaError> {
-        if self.link.is_up() {
-            self.away_since = None;
-            return Ok(Polled::Idle);
-        }
-        if self.away_since.get_or_insert_with(Instant::now).elapsed() < AWAY {
+        if !self.absence.is_long() {
             return Ok(Polled::Idle);
         }
         Err(KafkaError::Unreachable { brokers: self.brokers.clone() })

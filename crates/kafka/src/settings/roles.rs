@@ -25,6 +25,8 @@ pub(crate) enum Role<'a> {
     Reader(&'a str),
     /// As a reader; but a transaction that is still open does not keep it from seeing the offset before.
     Onlooker(&'a str),
+    /// Reads all of a topic without being a member of any group.
+    Bystander,
     /// Reads as a member of a group.
     Member(&'a str),
     /// Writes.
@@ -42,6 +44,14 @@ impl Role<'_> {
                 tune_fetching(config);
                 // It reads to an end that is there: to wait for more there would only delay it.
                 config.set("fetch.wait.max.ms", "10");
+            }
+            Self::Bystander => {
+                tune_fetching(config);
+                config
+                    // Of each partition in turn: the less at once, the more evenly they are read.
+                    .set("max.partition.fetch.bytes", "262144")
+                    .set("fetch.wait.max.ms", "100")
+                    .set("statistics.interval.ms", "1000");
             }
             Self::Member(_) => {
                 tune_fetching(config);
@@ -76,6 +86,12 @@ impl Role<'_> {
     pub(super) fn guarantee(&self, config: &mut ClientConfig) {
         match self {
             Self::Lookup => guarantee_reading(config),
+            Self::Bystander => {
+                guarantee_reading(config);
+                // Without the name of a group librdkafka reads nothing. Nobody joins that group, nor commits for it.
+                config.set("group.id", "pulse-bystander").set("group.protocol", "classic");
+                read_from_leaders(config);
+            }
             Self::Reader(group) | Self::Onlooker(group) | Self::Member(group) => {
                 guarantee_reading(config);
                 config
@@ -120,6 +136,11 @@ fn guarantee_reading(config: &mut ClientConfig) {
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "error")
         .set("allow.auto.create.topics", "false");
+}
+
+/// A copy of a partition may end before its leader does: whoever stops at the end must not ask a copy that is nearer.
+fn read_from_leaders(config: &mut ClientConfig) {
+    config.set("client.rack", "");
 }
 
 fn guarantee_writing(config: &mut ClientConfig) {

@@ -14,7 +14,8 @@ fn with(name: &str, value: &str) -> KafkaSettings {
 #[test]
 fn every_role_is_what_librdkafka_takes() {
     let settings = KafkaSettings::new("localhost:1");
-    for role in [Role::Lookup, Role::Reader("g"), Role::Member("g"), Role::Producer, Role::Transactional("id")] {
+    let reading = [Role::Lookup, Role::Reader("g"), Role::Onlooker("g"), Role::Bystander, Role::Member("g")];
+    for role in reading.into_iter().chain([Role::Producer, Role::Transactional("id")]) {
         let config = settings.client(&role).unwrap();
         config.create::<BaseConsumer>().unwrap();
     }
@@ -29,6 +30,14 @@ fn properties_stand_above_ours_but_for_guarantees() {
         assert!(error.to_string().contains(name), "{error}");
         assert_eq!(error.class(), ErrorClass::Fatal);
     }
+}
+
+#[test]
+fn whoever_reads_to_the_end_asks_the_leader() {
+    let given = with("client.rack", "rack-7");
+    let rack = |role| given.client(&role).unwrap().get("client.rack").map(str::to_owned);
+    assert_eq!(rack(Role::Bystander).as_deref(), Some(""));
+    assert_eq!(rack(Role::Member("g")).as_deref(), Some("rack-7"));
 }
 
 #[test]

@@ -48,8 +48,9 @@ impl SourceContext {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn take_refusal(&self) -> Option<String> {
-        self.common.take_refusal()
+    /// What every client of ours keeps.
+    pub(super) fn common(&self) -> &Context {
+        &self.common
     }
 
     fn tell(&self, news: News) {

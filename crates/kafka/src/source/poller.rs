@@ -19,7 +19,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog;
-use crate::error::{KafkaError, is_away, is_refused, is_unknown_topic};
+use crate::error::{KafkaError, is_away, is_unknown_topic};
 use crate::query;
 use crate::topics::SPREADING;
 
@@ -426,13 +426,6 @@ impl Poller {
 
     fn explain(&self, verb: &str, error: Native) -> KafkaError {
         let what = format!("{verb} topic {:?} as a member of group {:?}", self.topic, self.group);
-        match error {
-            Native::MessageConsumptionFatal(code) => KafkaError::Client { reason: code.to_string() },
-            error if error.rdkafka_error_code().is_some_and(is_refused) => {
-                let reason = self.consumer.context().take_refusal().unwrap_or_else(|| error.to_string());
-                KafkaError::Authentication { brokers: self.brokers.clone(), reason }
-            }
-            error => KafkaError::of(&self.brokers, what, Some(&self.topic), error),
-        }
+        self.consumer.context().common().explain(&self.brokers, what, &self.topic, error)
     }
 }

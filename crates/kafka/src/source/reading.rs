@@ -6,9 +6,8 @@ use pulse_core::RecordBatch;
 use rdkafka::Message as _;
 use rdkafka::message::BorrowedMessage;
 
+use crate::batch::Growing;
 use crate::context::PartitionStatistics;
-
-use super::batch::Growing;
 
 /// A partition that is being read.
 #[derive(Debug)]

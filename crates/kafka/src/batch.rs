@@ -9,32 +9,32 @@ use rdkafka::message::BorrowedMessage;
 use crate::reading::Laid;
 
 /// Records of a batch at the most.
-pub(super) const RECORDS: usize = 2048;
+pub(crate) const RECORDS: usize = 2048;
 /// Bytes from which a batch is complete.
-pub(super) const BYTES: usize = 1 << 20;
+pub(crate) const BYTES: usize = 1 << 20;
 
 /// A batch that grows.
 #[derive(Debug, Default)]
-pub(super) struct Growing {
+pub(crate) struct Growing {
     buffer: BytesMut,
     laid: Vec<Laid>,
 }
 
 impl Growing {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.laid.is_empty()
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.laid.len() >= RECORDS || self.buffer.len() >= BYTES
     }
 
-    pub(super) fn push(&mut self, message: &BorrowedMessage<'_>) {
+    pub(crate) fn push(&mut self, message: &BorrowedMessage<'_>) {
         self.laid.push(Laid::lay(message, &mut self.buffer));
     }
 
     /// What was collected. The next batch begins with as much room as this one needed.
-    pub(super) fn finish(&mut self) -> Vec<Record> {
+    pub(crate) fn finish(&mut self) -> Vec<Record> {
         let next =
             Self { buffer: BytesMut::with_capacity(self.buffer.len()), laid: Vec::with_capacity(self.laid.len()) };
         let Self { buffer, laid } = std::mem::replace(self, next);
@@ -45,7 +45,7 @@ impl Growing {
 
 /// A batch that is handed out in parts.
 #[derive(Debug)]
-pub(super) struct Rest {
+pub(crate) struct Rest {
     topic: Arc<str>,
     partition: u32,
     records: std::vec::IntoIter<Record>,
@@ -54,21 +54,21 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    pub(super) fn new(batch: RecordBatch) -> Self {
+    pub(crate) fn new(batch: RecordBatch) -> Self {
         let RecordBatch { topic, partition, records, next_offset, high_watermark } = batch;
         Self { topic, partition, records: records.into_iter(), next_offset, high_watermark }
     }
 
-    pub(super) fn partition(&self) -> u32 {
+    pub(crate) fn partition(&self) -> u32 {
         self.partition
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.records.len() == 0
     }
 
     /// The next `max` records; the last part reaches as far as the whole did.
-    pub(super) fn take(&mut self, max: usize) -> RecordBatch {
+    pub(crate) fn take(&mut self, max: usize) -> RecordBatch {
         let records: Vec<Record> = self.records.by_ref().take(max).collect();
         let next_offset = match records.last() {
             Some(last) if !self.is_empty() => last.offset + 1,
