@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use pulse_store::{
-    EmbeddedAnomalyStore, EmbeddedCommitter, EmbeddedProducer, EmbeddedQuery, EmbeddedSource, EmbeddedStore,
+    EmbeddedAnomalyStore, EmbeddedCommitter, EmbeddedProducer, EmbeddedQuery, EmbeddedReader, EmbeddedSource,
+    EmbeddedStore,
 };
 use pulse_testkit::{AnomalyBackend, FixedClock, LogBackend, TempStore, anomaly_contract, log_contract};
 
@@ -32,6 +33,7 @@ impl LogBackend for Embedded {
     type Producer = EmbeddedProducer;
     type Source = EmbeddedSource;
     type Committer = EmbeddedCommitter;
+    type Reader = EmbeddedReader;
 
     async fn create_topic(&self, topic: &str, partitions: u32) -> anyhow::Result<()> {
         Ok(self.store.create_topic(topic, partitions).await?)
@@ -47,6 +49,14 @@ impl LogBackend for Embedded {
 
     fn committer(&self, group: &str, topic: &str, state_topic: &str) -> EmbeddedCommitter {
         self.store.committer(group, topic, state_topic)
+    }
+
+    fn reader(&self, topic: &str) -> EmbeddedReader {
+        self.store.reader(topic)
+    }
+
+    fn patient_reader(&self, topic: &str) -> EmbeddedReader {
+        self.store.reader(topic).patient()
     }
 
     async fn reopen(self) -> anyhow::Result<Self> {

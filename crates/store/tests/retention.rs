@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use pulse_core::Anomaly;
 use pulse_core::ports::{AnomalyQuery as _, AnomalyStore as _, Commit, Committer as _, EventProducer as _};
-use pulse_core::ports::{EventSource as _, OffsetSpan};
+use pulse_core::ports::{Backlog, EventSource as _, OffsetSpan, TopicReader as _};
 use pulse_store::{EmbeddedStore, Retention};
-use pulse_testkit::contract::{assigned, read, restore};
+use pulse_testkit::contract::{assigned, read, read_backlog, read_on, restore};
 use pulse_testkit::{FixedClock, TempStore, anomaly, record, taxi_trip};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -92,6 +92,29 @@ async fn a_reader_behind_the_start_goes_on_there() -> anyhow::Result<()> {
     store.retain(Retention { max_bytes: Some(0), ..Retention::default() }).await?;
     let batches = read(&mut store.source("late", "events"), 100, 1000).await?;
     assert_eq!((batches[0].records[0].offset, batches[0].lag()), (900, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bystander_reads_what_is_left_and_holds_nothing_back() -> anyhow::Result<()> {
+    let place = TempStore::new()?;
+    let (store, _) = filled(&place).await?;
+    let mut early = store.reader("events");
+    read_on(&mut early, 10, 10).await?;
+    commit(&store, "readers", 1000).await?;
+    let everything = Retention { max_bytes: Some(0), ..Retention::default() };
+    assert_eq!(store.retain(everything).await?.batches, 9);
+    let mut late = store.reader("events");
+    assert_eq!(read_backlog(&mut late, 30).await?[0].records[0].offset, 900);
+    assert_eq!(late.backlog(), Some(Backlog { total: 100, read: 100 }));
+    // Of what was there when it began, everything goes: it must not wait for that.
+    store.producer().append(vec![record("events", 0, "new")]).await?;
+    commit(&store, "readers", 1001).await?;
+    assert_eq!(store.retain(everything).await?.batches, 1);
+    let held = read_backlog(&mut early, 1000).await?;
+    assert!(held.iter().flat_map(|batch| &batch.records).all(|record| record.offset < 1000));
+    assert_eq!(early.backlog(), Some(Backlog { total: 1000, read: 1000 }));
+    assert_eq!(read_on(&mut early, 1, 10).await?[0].records[0].offset, 1000);
     Ok(())
 }
 

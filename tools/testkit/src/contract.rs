@@ -4,14 +4,15 @@ pub mod anomaly_store;
 pub mod committer;
 pub mod log;
 pub mod query;
+pub mod topic_reader;
 
 mod reading;
 
 use std::future::Future;
 
-use pulse_core::ports::{AnomalyQuery, AnomalyStore, Committer, EventProducer, EventSource};
+use pulse_core::ports::{AnomalyQuery, AnomalyStore, Committer, EventProducer, EventSource, TopicReader};
 
-pub use reading::{assigned, read, restore};
+pub use reading::{assigned, read, read_backlog, read_on, restore};
 
 /// A log under test. It starts without topics.
 pub trait LogBackend: Sized + Send + Sync {
@@ -21,6 +22,8 @@ pub trait LogBackend: Sized + Send + Sync {
     type Source: EventSource;
     /// Its committer.
     type Committer: Committer;
+    /// Its reader.
+    type Reader: TopicReader;
 
     /// Makes a topic.
     fn create_topic(&self, topic: &str, partitions: u32) -> impl Future<Output = anyhow::Result<()>> + Send;
@@ -30,6 +33,10 @@ pub trait LogBackend: Sized + Send + Sync {
     fn source(&self, group: &str, topic: &str) -> Self::Source;
     /// A committer of `group`.
     fn committer(&self, group: &str, topic: &str, state_topic: &str) -> Self::Committer;
+    /// A reader of `topic`, which has to exist.
+    fn reader(&self, topic: &str) -> Self::Reader;
+    /// A reader that waits for `topic` where there is none.
+    fn patient_reader(&self, topic: &str) -> Self::Reader;
     /// Ends everything and comes back with what is durable.
     fn reopen(self) -> impl Future<Output = anyhow::Result<Self>> + Send;
 }
@@ -94,6 +101,18 @@ macro_rules! log_contract {
             positions_never_go_back,
             nothing_of_a_refused_commit_is_seen,
             a_commit_needs_a_restore,
+        );
+        $crate::suites!(
+            topic_reader,
+            $make,
+            all_of_a_topic_is_read_once_and_in_order,
+            what_comes_later_is_read_later_and_does_not_count,
+            an_empty_topic_is_read_at_once,
+            a_full_partition_starves_no_other,
+            abandoned_reads_lose_nothing,
+            nobody_notices,
+            a_topic_that_does_not_exist_is_named,
+            a_topic_that_does_not_exist_yet_is_waited_for,
         );
     };
 }

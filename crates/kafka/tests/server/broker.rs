@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use pulse_core::ports::{Commit, Committer, EventProducer, EventSource, Polled, Restored};
 use pulse_core::{NewRecord, Record, RecordBatch};
 use pulse_kafka::{
-    KafkaCommitter, KafkaProducer, KafkaSettings, KafkaSource, StartAt, TopicSpec, ensure_topics, partitions_of,
+    KafkaCommitter, KafkaProducer, KafkaReader, KafkaSettings, KafkaSource, StartAt, TopicSpec, ensure_topics,
+    partitions_of,
 };
 use pulse_testkit::servers::kafka::{KAFKA_ENV, KafkaOptions, KafkaServer};
 
@@ -85,6 +86,10 @@ impl Broker {
 
     pub(crate) fn source(&self, group: &str, topic: &str) -> KafkaSource {
         KafkaSource::new(&self.settings, &self.name(group), &self.name(topic)).expect("settings")
+    }
+
+    pub(crate) fn reader(&self, topic: &str) -> KafkaReader {
+        KafkaReader::new(&self.settings, &self.name(topic)).expect("settings")
     }
 
     /// A committer, and its state topic.

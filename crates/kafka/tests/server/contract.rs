@@ -1,6 +1,6 @@
 //! The contract suites, run on Kafka.
 
-use pulse_kafka::{KafkaCommitter, KafkaProducer, KafkaSource, StartAt};
+use pulse_kafka::{KafkaCommitter, KafkaProducer, KafkaReader, KafkaSource, StartAt};
 use pulse_testkit::{LogBackend, log_contract};
 
 use crate::broker::{Broker, Prefixed};
@@ -18,6 +18,7 @@ impl LogBackend for Kafka {
     type Producer = Prefixed<KafkaProducer>;
     type Source = Prefixed<KafkaSource>;
     type Committer = Prefixed<KafkaCommitter>;
+    type Reader = KafkaReader;
 
     async fn create_topic(&self, topic: &str, partitions: u32) -> anyhow::Result<()> {
         self.0.create_topic(topic, partitions).await
@@ -36,6 +37,14 @@ impl LogBackend for Kafka {
         let [group, topic, state_topic] = [group, topic, state_topic].map(|name| self.0.name(name));
         let committer = KafkaCommitter::new(&self.0.settings, &group, &topic, &state_topic, StartAt::Earliest);
         self.0.prefixed(committer.expect("settings"))
+    }
+
+    fn reader(&self, topic: &str) -> Self::Reader {
+        self.0.reader(topic)
+    }
+
+    fn patient_reader(&self, topic: &str) -> Self::Reader {
+        self.0.reader(topic).patient()
     }
 
     async fn reopen(self) -> anyhow::Result<Self> {

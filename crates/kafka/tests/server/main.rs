@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod broker;
+mod bystander;
 mod contract;
 mod fencing;
 mod group;

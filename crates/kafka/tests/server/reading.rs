@@ -24,7 +24,7 @@ async fn batch(source: &mut KafkaSource, wanted: impl Fn(&RecordBatch) -> bool) 
 }
 
 /// Drops the first `count` records of partition 0, as retention does.
-async fn drop_first(broker: &Broker, topic: &str, count: i64) -> anyhow::Result<()> {
+pub(crate) async fn drop_first(broker: &Broker, topic: &str, count: i64) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", &broker.settings.brokers).create()?;
     let mut list = TopicPartitionList::new();

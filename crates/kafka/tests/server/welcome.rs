@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pulse_core::ports::{EventProducer as _, EventSource as _};
+use pulse_core::ports::{EventProducer as _, EventSource as _, TopicReader as _};
 use pulse_core::{Classify as _, ErrorClass};
 use pulse_kafka::{KafkaError, wait_for_brokers};
 use pulse_testkit::contract::read;
@@ -35,7 +35,8 @@ async fn a_password_lets_in_and_a_wrong_one_is_told_at_once() -> anyhow::Result<
             break error;
         }
     };
-    for error in [refused.unwrap_err(), read] {
+    let bystander = broker.reader("events").read(10).await.unwrap_err();
+    for error in [refused.unwrap_err(), read, bystander] {
         assert!(matches!(error, KafkaError::Authentication { .. }), "{error:?}");
         assert_eq!(error.class(), ErrorClass::Fatal);
         assert!(!format!("{error} {error:?}").contains("wrong-password"), "{error:?}");

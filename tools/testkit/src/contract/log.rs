@@ -6,22 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use pulse_core::ports::{EventProducer, EventSource, Polled};
-use pulse_core::{Classify, ErrorClass, Headers, NewRecord, RecordBatch, partition_of};
+use pulse_core::{Classify, ErrorClass, Headers, NewRecord, partition_of};
 
+use super::reading::payloads;
 use super::{LogBackend, assigned, read};
 use crate::samples::{keyed, record};
 
 const TOPIC: &str = "events";
-
-/// The payloads of each partition, in order.
-fn payloads(batches: &[RecordBatch]) -> BTreeMap<u32, Vec<String>> {
-    let mut found: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    for batch in batches {
-        let texts = batch.records.iter().map(|record| String::from_utf8_lossy(&record.payload).into_owned());
-        found.entry(batch.partition).or_default().extend(texts);
-    }
-    found
-}
 
 /// Until the end is reached, and then some: batches may tell of holes, but of no record.
 async fn nothing_comes<S: EventSource>(source: &mut S) -> anyhow::Result<()> {

@@ -1,10 +1,10 @@
-//! Reading from a source until enough is there.
+//! Reading until enough is there.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail, ensure};
 use pulse_core::RecordBatch;
-use pulse_core::ports::{Committer, EventSource, Polled, Restored};
+use pulse_core::ports::{Committer, EventSource, Polled, Restored, TopicReader};
 
 /// Polls that may come back idle in a row before reading gives up: some seconds for every backend.
 const PATIENCE: u32 = 200;
@@ -68,6 +68,64 @@ pub async fn read<S: EventSource>(
     }
     ensure!(found == count, "{found} records came instead of {count}");
     Ok(batches)
+}
+
+/// Reads all that was there when reading began, at most `max_records` at once, and checks what holds of every batch.
+///
+/// # Errors
+/// When it does not come, or a batch breaks a rule.
+pub async fn read_backlog<R: TopicReader>(reader: &mut R, max_records: usize) -> anyhow::Result<Vec<RecordBatch>> {
+    let (mut batches, mut idle) = (Vec::new(), 0);
+    while !reader.backlog().is_some_and(|backlog| backlog.is_read()) {
+        idle += 1;
+        ensure!(idle <= PATIENCE, "only {:?} was read", reader.backlog());
+        if let Some(batch) = next(reader, max_records).await? {
+            idle = 0;
+            batches.push(batch);
+        }
+    }
+    Ok(batches)
+}
+
+/// Reads until `count` records came, at most `max_records` at once, and checks what holds of every batch.
+///
+/// # Errors
+/// When they do not come, more do, or a batch breaks a rule.
+pub async fn read_on<R: TopicReader>(
+    reader: &mut R,
+    count: usize,
+    max_records: usize,
+) -> anyhow::Result<Vec<RecordBatch>> {
+    let (mut batches, mut found, mut idle) = (Vec::new(), 0, 0);
+    while found < count {
+        idle += 1;
+        ensure!(idle <= PATIENCE, "only {found} of {count} records came");
+        if let Some(batch) = next(reader, max_records).await? {
+            (idle, found) = (0, found + batch.records.len());
+            batches.push(batch);
+        }
+    }
+    ensure!(found == count, "{found} records came instead of {count}");
+    Ok(batches)
+}
+
+async fn next<R: TopicReader>(reader: &mut R, max_records: usize) -> anyhow::Result<Option<RecordBatch>> {
+    let batch = reader.read(max_records).await.context("reading")?;
+    if let Some(batch) = &batch {
+        check(batch, max_records)?;
+        ensure!(!batch.records.is_empty(), "a batch without records is none");
+    }
+    Ok(batch)
+}
+
+/// The payloads of each partition, in order.
+pub(super) fn payloads(batches: &[RecordBatch]) -> BTreeMap<u32, Vec<String>> {
+    let mut found: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for batch in batches {
+        let texts = batch.records.iter().map(|record| String::from_utf8_lossy(&record.payload).into_owned());
+        found.entry(batch.partition).or_default().extend(texts);
+    }
+    found
 }
 
 fn check(batch: &RecordBatch, max_records: usize) -> anyhow::Result<()> {
