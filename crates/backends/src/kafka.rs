@@ -5,7 +5,8 @@ use std::time::Duration;
 use pulse_core::UseCase;
 use pulse_core::names::TOPIC_ANOMALIES;
 use pulse_kafka::{
-    KafkaError, KafkaSettings, Link, SPREADING, StartAt, TopicSpec, ensure_topics, partitions_of_new, wait_for_brokers,
+    KafkaError, KafkaReader, KafkaSettings, Link, SPREADING, StartAt, TopicSpec, ensure_topics, partitions_of_new,
+    wait_for_brokers,
 };
 use pulse_runtime::{Health, KafkaStart, Secret, Starting, wait_for};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,7 @@ impl Kafka {
     /// When waiting is in vain, such as with a wrong password.
     pub async fn connect(starting: &Starting) -> Result<Self, KafkaError> {
         let (given, health) = (starting.settings.kafka().clone(), starting.health.clone());
-        let settings = settings(&given);
+        let settings = kafka_settings(&given);
         let what = format!("Kafka at {}", settings.brokers);
         wait_for(&health, &what, async || wait_for_brokers(&settings).await).await?;
         Ok(Self { settings, given, health })
@@ -38,6 +39,14 @@ impl Kafka {
     #[must_use]
     pub fn settings(&self) -> &KafkaSettings {
         &self.settings
+    }
+
+    /// Reads the topic `name` from its beginning, beside all groups; waits for it where there is none.
+    ///
+    /// # Errors
+    /// When librdkafka does not take the settings.
+    pub fn reader(&self, name: &str) -> Result<KafkaReader, KafkaError> {
+        KafkaReader::new(&self.settings, name).map(KafkaReader::patient)
     }
 
     /// Where a group without a position begins to read.
@@ -117,7 +126,9 @@ impl Kafka {
     }
 }
 
-fn settings(given: &pulse_runtime::KafkaSettings) -> KafkaSettings {
+/// How to reach what was set: for a command, which has no health to wait by, unlike a service.
+#[must_use]
+pub fn kafka_settings(given: &pulse_runtime::KafkaSettings) -> KafkaSettings {
     let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
     KafkaSettings {
         brokers: given.brokers.clone(),
@@ -155,7 +166,7 @@ mod tests {
         ]
         .map(|(key, value)| (format!("PULSE__KAFKA__{key}"), value.to_owned()));
         let given = SettingsSources::default().environment(variables).load().unwrap();
-        let made = settings(given.kafka());
+        let made = kafka_settings(given.kafka());
         assert_eq!((made.brokers.as_str(), made.security_protocol.as_str()), ("a:1,b:2", "sasl_ssl"));
         let texts = [&made.sasl_mechanism, &made.sasl_username, &made.sasl_password, &made.ssl_key_password];
         assert_eq!(texts.map(|text| text.as_deref().unwrap()), ["SCRAM-SHA-512", "u", "p", "q"]);

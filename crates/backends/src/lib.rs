@@ -11,6 +11,6 @@ mod metrics;
 pub mod postgres;
 
 #[cfg(feature = "kafka")]
-pub use kafka::Kafka;
+pub use kafka::{Kafka, kafka_settings};
 #[cfg(feature = "kafka")]
 pub use metrics::show_lost_records;
