@@ -98,8 +98,10 @@ impl Role<'_> {
                     .set("group.id", *group)
                     .set("group.protocol", "classic")
                     .set("partition.assignment.strategy", "cooperative-sticky");
-                if let Self::Onlooker(_) = self {
-                    config.set("isolation.level", "read_uncommitted");
+                match self {
+                    Self::Reader(_) => read_from_leaders(config),
+                    Self::Onlooker(_) => _ = config.set("isolation.level", "read_uncommitted"),
+                    _ => {}
                 }
             }
             Self::Producer => {
