@@ -19,6 +19,7 @@
 
 mod error;
 
+mod first_model;
 mod follow;
 mod metrics;
 mod model_slot;
@@ -43,10 +44,13 @@ mod routes;
 mod service;
 
 pub use error::{BuildError, RunError, TrainingError};
+pub use first_model::train_first_model;
 pub use follow::follow;
 pub use metrics::Metrics;
 pub use model_slot::{ModelSlot, ModelState, WarmUp};
 pub use registry::{Metadata, Provenance, Registry, RegistryError, Standing, TrainingLock, Version};
 pub use served::ServedUseCase;
 pub use service::{Limits, Management, MlService, run};
-pub use training::{Files, Quality, Trained, load_or_train, train_from_files, train_from_sample};
+pub use training::{
+    Files, Quality, TopicError, Trained, Wanted, load_or_train, train_from_files, train_from_sample, train_from_topic,
+};

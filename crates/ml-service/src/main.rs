@@ -1,10 +1,16 @@
 //! The `ml-service` binary: loads or trains the models of its use cases, and answers over HTTP how unusual an event is.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use pulse_backends::kafka_settings;
+use pulse_core::ports::Clock;
 use pulse_features::UseCaseDir;
-use pulse_ml_service::{Management, MlService, ModelSlot, ServedUseCase, follow, load_or_train};
+use pulse_kafka::{KafkaReader, KafkaSettings};
+use pulse_ml_service::{
+    Management, MlService, ModelSlot, ServedUseCase, TrainingError, follow, load_or_train, train_first_model,
+};
 use pulse_runtime::{Health, Service, Stage, Starting, chain};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,32 +41,62 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
     let management = settings.token.clone().map_or(Management::Open, Management::Token);
     let service = MlService::new(served, settings.into(), management, starting.registry.clone(), health.clone())?;
     starting.routes.set(service.router());
-    starting.group.spawn(Stage::Transform, "models", |stop| models(to_train, health, stop));
+    let first = FirstModels {
+        kafka: kafka_settings(starting.settings.kafka()),
+        events: starting.settings.ml_service().training_events,
+        clock: Arc::clone(&starting.clock),
+    };
+    starting.group.spawn(Stage::Transform, "models", |stop| models(to_train, first, health, stop));
     Ok(())
+}
+
+/// How models are trained where there is nothing but the topic.
+#[derive(Clone)]
+struct FirstModels {
+    kafka: KafkaSettings,
+    events: usize,
+    clock: Arc<dyn Clock>,
 }
 
 /// Loads or trains the models, and follows which ones are in force. Where there can be none, the service says so to whoever asks,
 /// which is all that is wanted of it. A stop overtakes it: nothing is lost, as the next start trains anew.
 async fn models(
     to_train: Vec<(UseCaseDir, ServedUseCase)>,
+    first: FirstModels,
     health: Health,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut following = JoinSet::new();
     for (dir, use_case) in to_train {
-        let slot = use_case.slot().clone();
-        let training = tokio::task::spawn_blocking(move || load_or_train(&dir, &slot));
+        let (slot, of) = (use_case.slot().clone(), dir.clone());
+        let training = tokio::task::spawn_blocking(move || load_or_train(&of, &slot));
         let trained = tokio::select! {
             trained = training => trained,
             () = stop.cancelled() => return Ok(()),
         };
-        if let Err(error) = trained.context("training panicked")? {
-            let (use_case, reason) = (use_case.name(), chain(&error));
-            tracing::warn!(use_case, reason, "there is no model: /predict answers 503");
+        following.spawn(follow(use_case.clone(), stop.clone()));
+        match trained.context("training panicked")? {
+            Ok(_) => {}
+            Err(TrainingError::NoSample(_)) => {
+                let (first, stop) = (first.clone(), stop.clone());
+                following.spawn(async move {
+                    // Given up, the next start begins anew.
+                    stop.run_until_cancelled(first_model(dir, use_case, first)).await;
+                });
+            }
+            Err(error) => {
+                let (use_case, reason) = (use_case.name(), chain(&error));
+                tracing::warn!(use_case, reason, "there is no model: /predict answers 503");
+            }
         }
-        following.spawn(follow(use_case, stop.clone()));
     }
     health.set_ready();
     following.join_all().await;
     Ok(())
+}
+
+async fn first_model(dir: UseCaseDir, use_case: ServedUseCase, first: FirstModels) {
+    let FirstModels { kafka, events, clock } = first;
+    let open = || KafkaReader::new(&kafka, &dir.use_case.topic).map(KafkaReader::patient);
+    train_first_model(&dir, &use_case, open, events, &*clock).await;
 }

@@ -4,6 +4,8 @@ mod files;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod quality;
+mod sink;
+mod topic;
 
 use std::sync::Arc;
 
@@ -15,9 +17,11 @@ use pulse_scoring::Model;
 use crate::error::TrainingError;
 use crate::model_slot::{ModelSlot, WarmUp};
 use crate::registry::Registry;
+use sink::Gathered;
 
 pub use files::Files;
 pub use quality::Quality;
+pub use topic::{TopicError, Wanted, train_from_topic};
 
 /// A model, and what is known of its making.
 #[derive(Debug)]
@@ -39,17 +43,24 @@ pub struct Trained {
 /// # Errors
 /// When there is no isolation forest in the use case, a file cannot be read, or not one event in them is valid.
 pub fn train_from_files(dir: &UseCaseDir, files: &Files, progress: impl FnMut(u64)) -> Result<Trained, TrainingError> {
-    let settings = forest_settings(dir)?;
+    forest_settings(dir)?;
     let mut featurizer = Featurizer::new(dir)?;
     let gathered = files::gather(dir, &mut featurizer, files, progress)?;
+    grow(dir, &featurizer, gathered)
+}
+
+/// Grows the forest on what was gathered.
+fn grow(dir: &UseCaseDir, featurizer: &Featurizer, gathered: Gathered) -> Result<Trained, TrainingError> {
+    let settings = forest_settings(dir)?;
     if let Some(fault) = gathered.first_fault.as_ref().filter(|_| gathered.rows.is_empty()) {
         return Err(TrainingError::NoValidRow(fault.to_string()));
     }
     let columns: Vec<String> = featurizer.columns().iter().map(|column| column.name.clone()).collect();
     let model = Model::train(&gathered.rows, &columns, settings)?;
-    let quality = files.label.is_some().then(|| quality_of(&model, &gathered.rows, &columns, &gathered.labels));
-    let files::Gathered { read, left_out, first_fault, .. } = gathered;
-    Ok(Trained { model: Arc::new(model), read, left_out, first_fault, quality: quality.flatten() })
+    // None without labels.
+    let quality = quality_of(&model, &gathered.rows, &columns, &gathered.labels);
+    let Gathered { read, left_out, first_fault, .. } = gathered;
+    Ok(Trained { model: Arc::new(model), read, left_out, first_fault, quality })
 }
 
 fn forest_settings(dir: &UseCaseDir) -> Result<&ForestSettings, TrainingError> {
@@ -58,6 +69,9 @@ fn forest_settings(dir: &UseCaseDir) -> Result<&ForestSettings, TrainingError> {
 }
 
 fn quality_of(model: &Model, rows: &Matrix, columns: &[String], labels: &[Option<bool>]) -> Option<Quality> {
+    if labels.iter().all(Option::is_none) {
+        return None;
+    }
     let places: Vec<usize> =
         model.columns().iter().filter_map(|name| columns.iter().position(|column| column == name)).collect();
     let scores = model.score(&rows.select(&places)).scores;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use pulse_simulator::Pace;
 
@@ -38,6 +38,12 @@ pub struct TrainArgs {
     /// Events: CSV with a header (.csv), one of JSON in each line (.jsonl, .ndjson, .json), or Parquet (.parquet) [default: the first part of sample.csv]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Train instead on what is in the use case's topic now
+    #[arg(long, value_name = "SOURCE", conflicts_with = "files")]
+    pub from: Option<Source>,
+    /// Folder of the file that `--from log` reads [env: PULSE__DATA_DIR] [default: data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Field that says whether an event is an anomaly (1 or true): not looked at in training, but to say how good the model is
     #[arg(long, value_name = "FIELD")]
     pub label: Option<String>,
@@ -53,6 +59,15 @@ pub struct TrainArgs {
     /// Print the report as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where the topic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// In Kafka, at the brokers of the settings (PULSE__KAFKA__BROKERS)
+    Kafka,
+    /// In the file of `up`
+    Log,
 }
 
 /// Arguments of `models`.

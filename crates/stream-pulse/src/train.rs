@@ -2,22 +2,29 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use pulse_core::ports::Clock as _;
+use pulse_core::ports::{Clock, TopicReader};
 use pulse_features::UseCaseDir;
-use pulse_ml_service::{Files, ModelSlot, Provenance, Quality, Registry, Trained, train_from_files, train_from_sample};
-use pulse_runtime::SystemClock;
+use pulse_ml_service::{
+    Files, ModelSlot, Provenance, Quality, Registry, Trained, Wanted, train_from_files, train_from_sample,
+    train_from_topic,
+};
+use pulse_runtime::{SettingsSources, SystemClock};
 use pulse_scoring::{Model, ModelInfo};
+use pulse_store::EmbeddedStore;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::TrainArgs;
+use crate::cli::{Source, TrainArgs};
 use crate::models::usecases;
 use crate::summary::thousands;
+use crate::up::STORE_FILE;
 
-const BAR: &str = "{elapsed_precise} {bar:24} {percent:>3}%  {binary_bytes_per_sec}  {msg}";
+const BYTES_BAR: &str = "{elapsed_precise} {bar:24} {percent:>3}%  {binary_bytes_per_sec}  {msg}";
+const EVENTS_BAR: &str = "{elapsed_precise} {bar:24} {percent:>3}%  {human_pos} of {human_len} events  {msg}";
 
 /// What was done.
 #[derive(Debug, Serialize)]
@@ -35,13 +42,15 @@ struct Report<'a> {
 /// # Errors
 /// When there is nothing to train on, or the version cannot be stored.
 #[expect(clippy::print_stdout, reason = "the report is the answer of this command")]
-pub fn run(args: TrainArgs) -> anyhow::Result<()> {
+pub async fn run(args: TrainArgs) -> anyhow::Result<()> {
     let dir = UseCaseDir::load(&usecases(args.usecases.as_deref())?, &args.name)?;
     let registry = Registry::new(&dir)?;
     // Held to the end.
     let _lock = registry.lock()?;
-    let (trained, source) = if args.files.is_empty() {
-        anyhow::ensure!(args.label.is_none(), "--label needs files: sample.csv has its labels in a column of its own");
+    let (trained, source) = if args.from.is_some() {
+        (of_topic(&dir, &args).await?, format!("topic {}", dir.use_case.topic))
+    } else if args.files.is_empty() {
+        anyhow::ensure!(args.label.is_none(), "--label needs events: sample.csv has its labels in a column of its own");
         (of_sample(&dir)?, "sample.csv".to_owned())
     } else {
         let names: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
@@ -78,7 +87,7 @@ fn of_sample(dir: &UseCaseDir) -> anyhow::Result<Trained> {
 
 fn of_files(dir: &UseCaseDir, args: &TrainArgs) -> anyhow::Result<Trained> {
     let size = |path: &PathBuf| path.metadata().map(|metadata| metadata.len()).unwrap_or_default();
-    let bar = progress_bar(args.files.iter().map(size).sum(), args.json);
+    let bar = progress_bar(BYTES_BAR, args.files.iter().map(size).sum(), args.json);
     let files = Files { paths: args.files.clone(), label: args.label.clone(), max_rows: args.max_rows };
     let trained = train_from_files(dir, &files, |bytes| {
         bar.inc(bytes);
@@ -90,13 +99,53 @@ fn of_files(dir: &UseCaseDir, args: &TrainArgs) -> anyhow::Result<Trained> {
     Ok(trained?)
 }
 
+async fn of_topic(dir: &UseCaseDir, args: &TrainArgs) -> anyhow::Result<Trained> {
+    let data_dir = args.data_dir.as_ref().map(|dir| dir.display().to_string());
+    let settings = SettingsSources::from_env().set("data_dir", data_dir).load()?;
+    match args.from {
+        Some(Source::Log) => {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let path = settings.data_dir().join(STORE_FILE);
+            anyhow::ensure!(path.is_file(), "there is no {}: name its folder by --data-dir", path.display());
+            let store = EmbeddedStore::open(&path, clock).await?;
+            let trained = of_reader(dir, &mut store.reader(&dir.use_case.topic), args).await;
+            store.close().await;
+            trained
+        }
+        #[cfg(feature = "kafka")]
+        _ => {
+            let kafka = pulse_backends::kafka_settings(settings.kafka());
+            of_reader(dir, &mut pulse_kafka::KafkaReader::new(&kafka, &dir.use_case.topic)?, args).await
+        }
+        #[cfg(not(feature = "kafka"))]
+        _ => anyhow::bail!(
+            "this program was built without Kafka: build it with `--features kafka`, or use the one of the image"
+        ),
+    }
+}
+
+async fn of_reader(dir: &UseCaseDir, reader: &mut impl TopicReader, args: &TrainArgs) -> anyhow::Result<Trained> {
+    let bar = progress_bar(EVENTS_BAR, 0, args.json);
+    let label = args.label.as_deref();
+    let trained = train_from_topic(dir, reader, Wanted::All(args.max_rows), label, |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+        if done >= total {
+            bar.set_message("growing the forest");
+        }
+    });
+    let trained = trained.await;
+    bar.finish_and_clear();
+    Ok(trained?)
+}
+
 /// Drawn on standard error, where that is a terminal.
-fn progress_bar(bytes: u64, quiet: bool) -> ProgressBar {
+fn progress_bar(template: &str, total: u64, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(bytes);
-    match ProgressStyle::with_template(BAR) {
+    let bar = ProgressBar::new(total);
+    match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }

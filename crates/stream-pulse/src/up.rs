@@ -29,6 +29,8 @@ use crate::summary::{RunFacts, UpSummary};
 use endpoints::Endpoints;
 use status::StatusLine;
 
+pub(crate) use storage::FILE as STORE_FILE;
+
 /// What is still running this long after a stop was asked for is aborted: more than all drains together.
 const STOP_DEADLINE: Duration = Duration::from_secs(45);
 /// Records that may be under way between simulator and verdict: enough to keep every core busy, few enough to keep up.

@@ -10,7 +10,8 @@ use parquet::record::{Field, Row};
 use pulse_features::Fault;
 use serde_json::{Map, Value};
 
-use super::files::{Sink, open, truth};
+use super::files::open;
+use super::sink::{Sink, truth};
 use crate::error::TrainingError;
 
 /// Reads all rows of a file as events; a group in a row is an object in the event.

@@ -18,4 +18,5 @@ mod remote_setup;
 mod schemas;
 mod serving;
 mod shipped;
+mod topics;
 mod verdicts;

@@ -12,7 +12,7 @@ use pulse_store::{EmbeddedStore, Retention};
 use tokio_util::sync::CancellationToken;
 
 /// Name of the file in the data folder.
-const FILE: &str = "stream-pulse.db";
+pub(crate) const FILE: &str = "stream-pulse.db";
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Opens the file and makes the topics that are not there yet.

@@ -85,6 +85,61 @@ fn a_model_is_trained_listed_and_taken_back() {
 }
 
 #[test]
+fn a_candidate_and_a_removal() {
+    let folder = prepared();
+    let path = folder.path();
+    let file = |name: &str| path.join(name).display().to_string();
+    let first = train(path, &[&file("events.csv")]);
+    let second = train(path, &[&file("events.csv"), "--max-rows", "300", "--no-activate"]);
+    let [first, second] = [&first, &second].map(|report| report["version"].as_str().unwrap().to_owned());
+    let output = call(path, &["models", "candidate", "pumps", &first]);
+    assert!(!output.status.success() && said(&output).contains("it is in force itself"), "{}", said(&output));
+    assert!(call(path, &["models", "candidate", "pumps", &second]).status.success());
+    let listed = said(&call(path, &["models", "list", "pumps"]));
+    assert!(listed.lines().any(|line| line.starts_with('?') && line.contains(&second)), "{listed}");
+    let refused = call(path, &["models", "remove", "pumps", &second]);
+    assert!(!refused.status.success() && said(&refused).contains("is used"), "{}", said(&refused));
+    assert!(call(path, &["models", "candidate", "pumps"]).status.success());
+    assert!(call(path, &["models", "remove", "pumps", &second]).status.success());
+    assert!(!said(&call(path, &["models", "list", "pumps"])).contains(&second));
+}
+
+#[test]
+fn what_up_has_in_its_file_is_trained_on() {
+    let folder = prepared();
+    let data = folder.path().join("data").display().to_string();
+    let usecases = concat!(env!("CARGO_MANIFEST_DIR"), "/../../usecases");
+    // Its models are to come into a copy.
+    let copy = folder.path().join("usecases/server_logs");
+    std::fs::create_dir(&copy).unwrap();
+    for file in ["config.yaml", "features.vrl", "sample.csv"] {
+        std::fs::copy(format!("{usecases}/server_logs/{file}"), copy.join(file)).unwrap();
+    }
+    let place = folder.path().join("usecases").display().to_string();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stream-pulse"));
+        for service in ["DASHBOARD", "ML_SERVICE", "SIMULATOR", "PROCESSOR", "WRITER"] {
+            command.env(format!("PULSE__{service}__PORT"), "0");
+        }
+        command.env("PULSE__USECASES", &place).env_remove("PULSE_CONFIG").args(args).output().unwrap()
+    };
+    let refused = call(folder.path(), &["train", "server_logs", "--from", "log", "--data-dir", &data]);
+    assert!(
+        !refused.status.success() && said(&refused).contains("name its folder by --data-dir"),
+        "{}",
+        said(&refused)
+    );
+    let output = run(&["up", "--use-case", "server_logs", "--events", "3000", "--rate", "max", "--data-dir", &data]);
+    assert!(output.status.success(), "{}", said(&output));
+    let output = run(&["train", "server_logs", "--from", "log", "--data-dir", &data, "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["trained_rows"], &report["active"]), (&3000.into(), &true.into()));
+    let no_kafka = run(&["train", "server_logs", "--from", "kafka"]);
+    assert!(!no_kafka.status.success() && said(&no_kafka).contains("kafka"), "{}", said(&no_kafka));
+}
+
+#[test]
 fn what_cannot_be_is_said_with_the_mend() {
     let folder = prepared();
     let path = folder.path();

@@ -5,6 +5,7 @@
 mod bad_records;
 mod chaos;
 mod faults;
+mod first_model;
 mod pipeline;
 mod use_cases;
 mod waiting;

@@ -1,0 +1,82 @@
+//! A use case with nothing but its topic: the ML services train themselves on the first events.
+
+use pulse_core::NewRecord;
+use pulse_core::ports::EventProducer as _;
+use pulse_e2e::{Process, Stack, get, until};
+use pulse_kafka::KafkaProducer;
+use serde_json::Value;
+
+const CONFIG: &str = "name: pumps
+features: [load, flow]
+kafka: { topic: pump_events }
+detectors:
+  isolation_forest: { trees: 50, sample_size: 128, expected_rate: 0.01 }
+";
+/// Every so many events one is far out.
+const OUT_EVERY: u32 = 500;
+
+fn events(numbers: std::ops::Range<u32>) -> Vec<NewRecord> {
+    let event = |i: u32| {
+        let load = if i % OUT_EVERY == OUT_EVERY - 1 { 90_000 } else { i * 7919 % 101 };
+        NewRecord {
+            topic: "pump_events".into(),
+            partition: None,
+            timestamp: 1_767_225_600_000 + i64::from(i),
+            key: Some(format!("pump-{}", i % 7).into()),
+            payload: format!(r#"{{"load":{load},"flow":{}}}"#, i * 104_729 % 103).into(),
+            headers: Default::default(),
+        }
+    };
+    numbers.map(event).collect()
+}
+
+async fn version(service: &mut Process) -> anyhow::Result<Option<String>> {
+    let health: Value = serde_json::from_str(&get(&format!("{}/health", service.url().await?))?.body)?;
+    Ok(health["model_version"].as_str().map(str::to_owned))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_case_without_a_sample_learns_from_its_first_events() -> anyhow::Result<()> {
+    let usecases = tempfile::tempdir()?;
+    std::fs::create_dir(usecases.path().join("pumps"))?;
+    std::fs::write(usecases.path().join("pumps/config.yaml"), CONFIG)?;
+    let stack = Stack::start().await?.with_usecases(usecases.path());
+    let wanted = [("PULSE__ML_SERVICE__TRAINING_EVENTS", "1000")];
+    // The topic comes with the processor, and the events come late.
+    let mut replicas = [stack.service("ml-service", "pumps", &wanted)?, stack.service("ml-service", "pumps", &wanted)?];
+    let url = replicas[0].url().await?;
+    let mut processor = stack.service("stream-processor", "pumps", &[("PULSE__SCORER__URL", &url)])?;
+    let writer = stack.service("anomaly-writer", "pumps", &[])?;
+    processor.says("waiting").await?;
+    let mut producer = KafkaProducer::new(&stack.kafka_settings())?;
+    producer.append(events(0..400)).await?;
+    until("replicas that say how far they are", async || {
+        let health = get(&format!("{url}/health"))?.body;
+        let other = get(&format!("{}/health", replicas[1].url().await?))?.body;
+        Ok([health, other].iter().any(|health| health.contains(r#""done":400,"total":1000"#)))
+    })
+    .await?;
+    producer.append(events(400..3000)).await?;
+    processor.ready().await?;
+    until("anomalies", async || Ok(stack.stored("pumps").await?.len() >= 6)).await?;
+    let versions = [version(&mut replicas[0]).await?, version(&mut replicas[1]).await?];
+    assert!(versions[0].is_some() && versions[0] == versions[1], "{versions:?}");
+
+    // All of them are judged, those that were trained on, too.
+    until("all events", async || Ok(processor.metric("pulse_processor_events_total", "judged").await? >= 3000.0))
+        .await?;
+    let stored = stack.stored("pumps").await?;
+    let far_out = stored.iter().filter(|anomaly| anomaly["event"]["load"] == 90_000).count();
+    assert_eq!(far_out, 6, "{stored:?}");
+
+    // Started again, it is the same model, without training.
+    let [one, other] = replicas;
+    one.stop().await?;
+    let mut again = stack.service("ml-service", "pumps", &wanted)?;
+    again.ready().await?;
+    assert_eq!(version(&mut again).await?, versions[0]);
+    for process in [again, other, processor, writer] {
+        process.stop().await?;
+    }
+    Ok(())
+}
