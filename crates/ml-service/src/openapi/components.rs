@@ -192,27 +192,8 @@ fn model() -> Value {
             "use_case": {"type": "string"},
             "active": {"type": "boolean", "description": "Whether it is in force."},
             "candidate": {"type": "boolean", "description": "Whether it scores beside the one in force."},
-            "drift": {
-                "type": "object",
-                "description": "Population stability index, of the score and of each column, of the rows scored lately against the training rows.",
-                "properties": {
-                    "rows": {"type": "integer"},
-                    "score": {"type": "number"},
-                    "columns": {"type": "object", "additionalProperties": {"type": "number"}},
-                },
-            },
-            "shadow": {
-                "type": "object",
-                "description": "Of the candidate: how its verdicts and scores compare with those of the model in force.",
-                "properties": {
-                    "rows": {"type": "integer"},
-                    "both_anomalies": {"type": "integer"},
-                    "only_active": {"type": "integer"},
-                    "only_candidate": {"type": "integer"},
-                    "mean_score_difference": {"type": ["number", "null"]},
-                    "skipped_rows": {"type": "integer"},
-                },
-            },
+            "drift": drift(),
+            "shadow": shadow(),
             "stored": {"type": "boolean", "description": "Whether it is stored, so that it can be put in force."},
             "trained_at": {"type": "string", "format": "date-time"},
             "source": {"type": "string", "description": "What it was trained on."},
@@ -239,6 +220,33 @@ fn model() -> Value {
             "expected_rate": {"type": "number", "description": "Share of the training rows that the threshold was chosen for."},
             "score_quantiles": {"type": "array", "items": quantile},
             "score_bins": bins,
+        },
+    })
+}
+
+fn drift() -> Value {
+    json!({
+        "type": "object",
+        "description": "Population stability index, of the score and of each column, of the rows scored lately against the training rows.",
+        "properties": {
+            "rows": {"type": "integer"},
+            "score": {"type": "number"},
+            "columns": {"type": "object", "additionalProperties": {"type": "number"}},
+        },
+    })
+}
+
+fn shadow() -> Value {
+    json!({
+        "type": "object",
+        "description": "Of the candidate: how its verdicts and scores compare with those of the model in force.",
+        "properties": {
+            "rows": {"type": "integer"},
+            "both_anomalies": {"type": "integer"},
+            "only_active": {"type": "integer"},
+            "only_candidate": {"type": "integer"},
+            "mean_score_difference": {"type": ["number", "null"]},
+            "skipped_rows": {"type": "integer"},
         },
     })
 }

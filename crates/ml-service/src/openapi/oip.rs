@@ -91,7 +91,7 @@ pub(super) fn schemas() -> [(&'static str, Value); 4] {
 }
 
 fn infer(id: &str, parameters: &[Value], use_cases: &[ServedUseCase]) -> Value {
-    let examples: Map<String, Value> = use_cases.iter().filter_map(|use_case| example(use_case)).collect();
+    let examples: Map<String, Value> = use_cases.iter().filter_map(example).collect();
     let answer = json!({"application/json": {"schema": component("InferResponse")}, "application/octet-stream": {}});
     let errors = [
         ("400", "The message is none, or not one for this model."),

@@ -67,8 +67,7 @@ impl Followed {
 
     /// Asks about so many rows, one by one, in a batch, and as columns.
     async fn ask(&self, rows: usize) {
-        let event =
-            |i: usize| json!({"load": i * 7919 % 101, "flow": if i % 40 == 0 { 5000 } else { i * 104_729 % 103 }});
+        let event = |i: usize| json!({"load": i * 7919 % 101, "flow": if i.is_multiple_of(40) { 5000 } else { i * 104_729 % 103 }});
         let batch: Vec<Value> = (0..rows).map(event).collect();
         let answer = post(&self.router, "/predict/batch", json!(batch).to_string()).await;
         assert_eq!(answer.status, 200, "{}", answer.text);

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use pulse_core::names::processor_group;
+use pulse_core::ports::Clock as _;
 use pulse_kafka::Onlooker;
+use pulse_runtime::SystemClock;
 use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::Value;
@@ -214,7 +216,7 @@ impl Bench {
         let Pause { partition, length, end } = longest.context("there is no partition")?;
         if length > NOTABLE {
             // So that it can be looked up in the logs what happened then.
-            let end = jiff::Timestamp::now() - jiff::SignedDuration::try_from(end.elapsed())?;
+            let end = SystemClock.now() - jiff::SignedDuration::try_from(end.elapsed())?;
             self.notes.push(format!(
                 "    partition {partition} stood still for {:.2} s, until {end:.3}",
                 length.as_secs_f64()
