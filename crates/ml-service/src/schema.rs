@@ -21,7 +21,7 @@ pub(crate) fn event_schema(use_case: &UseCase, example: Option<Map<String, Value
     let mut stream_required = Vec::new();
     if let Entity::Field(field) = &use_case.entity {
         stream_required.push(field.clone());
-        let description = "The entity that the event belongs to.";
+        let description = "The entity that the event belongs to, in 256 bytes of UTF-8 at the most.";
         add_role(
             &mut root,
             use_case,
@@ -41,7 +41,14 @@ pub(crate) fn event_schema(use_case: &UseCase, example: Option<Map<String, Value
             use_case,
             field,
             &given,
-            json!({"type": ["string", "number", "null"], "description": description}),
+            json!({
+                "description": description,
+                "anyOf": [
+                    {"type": "string", "format": "date-time"},
+                    {"type": "number", "minimum": EARLIEST, "maximum": LATEST},
+                    {"type": "null"},
+                ],
+            }),
         );
     }
     root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
@@ -49,14 +56,31 @@ pub(crate) fn event_schema(use_case: &UseCase, example: Option<Map<String, Value
     root.insert("description".to_owned(), json!(description(use_case)));
     root.insert("x-rules".to_owned(), json!(use_case.rules.iter().map(|rule| &rule.text).collect::<Vec<_>>()));
     root.insert("x-stream-required".to_owned(), json!(stream_required));
+    root.insert("$defs".to_owned(), json!({"Anything": anything(ANYTHING)}));
     if !given.is_empty() {
         root.insert("examples".to_owned(), json!([given]));
     }
     Value::Object(root)
 }
 
+/// Where the schema of what no feature is has its place.
+pub(crate) const ANYTHING: &str = "#/$defs/Anything";
+
+/// Events become text in a database, which cannot have this character.
+const NO_NUL: &str = "^[^\\u0000]*$";
+
+/// The schema, which stands at `itself`, of what no feature is.
+pub(crate) fn anything(itself: &str) -> Value {
+    let itself = json!({"$ref": itself});
+    json!({"pattern": NO_NUL, "propertyNames": {"pattern": NO_NUL}, "items": itself, "additionalProperties": itself})
+}
+
 /// Entities become keys, labels and text in a database.
 const NO_CONTROL_CHARACTERS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+
+/// Milliseconds of the first and the last time that an event may have: the year 1, and the last that a timestamp can be.
+const EARLIEST: i64 = -62_135_596_800_000;
+const LATEST: i64 = 253_402_207_200_999;
 
 /// What the use case is about, and what JSON Schema has no words for.
 fn description(use_case: &UseCase) -> String {
@@ -142,7 +166,8 @@ fn object() -> Map<String, Value> {
     schema.insert("type".to_owned(), json!("object"));
     schema.insert("properties".to_owned(), json!({}));
     schema.insert("required".to_owned(), json!([]));
-    schema.insert("additionalProperties".to_owned(), json!(true));
+    schema.insert("propertyNames".to_owned(), json!({"pattern": NO_NUL}));
+    schema.insert("additionalProperties".to_owned(), json!({"$ref": ANYTHING}));
     schema
 }
 

@@ -3,14 +3,16 @@
 use serde_json::{Map, Value, json};
 
 use super::event_component;
+use crate::schema;
 use crate::served::ServedUseCase;
 
 pub(super) fn schemas(use_cases: &[ServedUseCase]) -> Value {
     let mut schemas = Map::new();
     for use_case in use_cases {
-        schemas.insert(event_component(use_case), use_case.schema().clone());
+        schemas.insert(event_component(use_case), event(use_case.schema()));
     }
     let fixed = [
+        ("Anything", schema::anything(ANYTHING)),
         ("Verdict", verdict()),
         ("Prediction", prediction()),
         ("BatchPrediction", batch_prediction()),
@@ -23,6 +25,22 @@ pub(super) fn schemas(use_cases: &[ServedUseCase]) -> Value {
     ];
     schemas.extend(fixed.into_iter().chain(super::oip::schemas()).map(|(name, schema)| (name.to_owned(), schema)));
     Value::Object(schemas)
+}
+
+/// Where the document has what the schema of events has among its definitions.
+const ANYTHING: &str = "#/components/schemas/Anything";
+
+/// The schema of events as a component.
+fn event(schema: &Value) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let members = members.iter().filter(|(name, _)| *name != "$defs");
+            members.map(|(name, value)| (name.clone(), event(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(event).collect(),
+        Value::String(text) if text == schema::ANYTHING => ANYTHING.into(),
+        other => other.clone(),
+    }
 }
 
 pub(super) fn responses() -> Value {
@@ -152,6 +170,7 @@ fn problem() -> Value {
             "detail": {"type": "string", "description": "What is wrong with this request, and the mend."},
             "errors": {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}},
             "warm_up": {"$ref": "#/components/schemas/WarmUp"},
+            "state": {"type": "string", "description": "Without a model: whether one is coming."},
         },
     })
 }
@@ -163,6 +182,7 @@ fn health() -> Value {
         "properties": {
             "status": {"enum": ["ready", "warming_up", "failed"]},
             "use_case": {"type": "string"},
+            "use_cases": {"type": "array", "items": {"type": "string"}, "description": "All that are served."},
             "model_version": model_version(),
             "trained_rows": {"type": "integer", "description": "Rows that the model was trained on."},
             "threshold": threshold(),
