@@ -16,7 +16,7 @@ ARG PULSE_COMMIT=unknown
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     PULSE_COMMIT="$PULSE_COMMIT" CARGO_PROFILE_RELEASE_STRIP=symbols \
-    cargo build --release --locked --bins --features service,tls \
+    cargo build --release --locked --bins --features service,tls,stream-pulse/kafka \
       -p stream-pulse -p pulse-simulator -p pulse-stream-processor -p pulse-ml-service -p pulse-anomaly-writer \
       -p pulse-dashboard -p pulse-backends \
  && mkdir /out \
