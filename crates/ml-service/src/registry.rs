@@ -15,17 +15,23 @@
 //! - A version never changes. What is trained again of the same rows with the same settings is the same version.
 //! - Nothing is in force that was not read and checked.
 
+mod disk;
+mod error;
+mod record;
+
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pulse_features::{Featurizer, UseCaseDir, UseCaseError};
-use pulse_scoring::{Model, StoredModel, StoredModelError};
+use pulse_scoring::{Model, StoredModelError};
 use rand::Rng as _;
-use serde::{Deserialize, Serialize};
 
-use crate::training::Quality;
+use disk::{create, failed, json, parse, sync, write};
+pub use error::RegistryError;
+use record::Active;
+pub use record::{Metadata, Provenance, Standing, Version};
 
 /// The folder in a use case's.
 const FOLDER: &str = "models";
@@ -40,130 +46,6 @@ const FORMAT: u32 = 2;
 const HISTORY: usize = 32;
 /// What is older than this and was to be moved to its place will not be.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
-
-/// Why a version cannot be stored, read or put in force.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RegistryError {
-    /// A file or folder cannot be read or written.
-    #[error("cannot {what} {}", path.display())]
-    Io {
-        /// What was to be done.
-        what: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// Why it cannot.
-        source: io::Error,
-    },
-    /// There is no such version.
-    #[error("there is no model version {version:?}; there are: {}", if known.is_empty() { "none" } else { known })]
-    Unknown {
-        /// What was asked for.
-        version: String,
-        /// What there is.
-        known: String,
-    },
-    /// A file does not say what it should.
-    #[error("{} is damaged ({reason}): train anew, or put another version in force", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The model is not one of this use case, as it is now.
-    #[error("model version {version} does not fit the use case: {reason}")]
-    Misfit {
-        /// The version.
-        version: String,
-        /// Why it does not.
-        reason: String,
-    },
-    /// It cannot be a candidate.
-    #[error("model version {version} cannot be a candidate: {reason}")]
-    NoCandidate {
-        /// The version.
-        version: String,
-        /// Why it cannot.
-        reason: &'static str,
-    },
-    /// It is in force, or a candidate.
-    #[error("model version {0} is used: put another one in force first, or take it back as a candidate")]
-    InUse(String),
-    /// There was no version before.
-    #[error("there is no version to go back to")]
-    NoVersionBefore,
-    /// Somebody else trains.
-    #[error("somebody else trains a model of this use case now: {} is locked", path.display())]
-    Locked {
-        /// The lock.
-        path: PathBuf,
-    },
-}
-
-/// A stored version: what can be told about it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Metadata {
-    format: u32,
-    /// The use case that it was trained for.
-    pub use_case: String,
-    /// How it came about.
-    #[serde(flatten)]
-    pub provenance: Provenance,
-    /// Fingerprint of the use case's features, as they were.
-    pub schema_hash: String,
-    /// The model.
-    #[serde(flatten)]
-    pub model: StoredModel,
-}
-
-/// How a version came about.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Provenance {
-    /// When it was trained: RFC 3339.
-    pub trained_at: String,
-    /// What it was trained on.
-    pub source: String,
-    /// Rows that were no valid events.
-    pub rows_left_out: u64,
-    /// How well it does on labelled rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality: Option<Quality>,
-}
-
-/// A version in a list.
-#[derive(Debug, Clone, Serialize)]
-pub struct Version {
-    /// Whether it is in force.
-    pub active: bool,
-    /// Whether it scores beside the one in force.
-    pub candidate: bool,
-    /// What can be told about it.
-    #[serde(flatten)]
-    pub metadata: Metadata,
-}
-
-/// Which versions are used.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// The one in force.
-    pub active: Option<String>,
-    /// The one that scores beside it.
-    pub candidate: Option<String>,
-}
-
-/// Which version is in force.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Active {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
-    /// The one that scores beside it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    candidate: Option<String>,
-    /// Those before it, the last one last.
-    #[serde(default)]
-    before: Vec<String>,
-}
 
 /// The versions of one use case. Processes may share the folder.
 #[derive(Debug, Clone)]
@@ -517,39 +399,4 @@ impl Registry {
     fn beside(&self, name: &str) -> PathBuf {
         self.folder.join(format!(".{name}.{}.{:016x}", std::process::id(), rand::rng().random::<u64>()))
     }
-}
-
-fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RegistryError {
-    let path = path.to_owned();
-    move |source| RegistryError::Io { what, path, source }
-}
-
-fn create(folder: &Path) -> Result<(), RegistryError> {
-    fs::create_dir_all(folder).map_err(failed("create", folder))
-}
-
-/// Lets the entries of a folder be there after a power cut, too.
-fn sync(folder: &Path) -> Result<(), RegistryError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write", folder))
-}
-
-/// Writes a file, to the disk.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), RegistryError> {
-    let written = File::create(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.map_err(failed("write", path))
-}
-
-/// Numbers of models are finite, and their maps have names, so that this cannot fail.
-fn json(value: &impl Serialize) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
-    text.push(b'\n');
-    text
-}
-
-fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, RegistryError> {
-    serde_json::from_slice(text)
-        .map_err(|error| RegistryError::Damaged { path: path.to_owned(), reason: error.to_string() })
 }

@@ -4,24 +4,23 @@
 //! - Nobody who asks waits for the candidate: what it is too slow for is left out, and counted.
 //! - What it says changes no answer.
 
-use std::collections::HashMap;
+mod metrics;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus::core::{Collector, Desc};
+use prometheus::core::Desc;
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts};
 use pulse_core::Matrix;
 use pulse_scoring::Model;
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use metrics::Comparison;
+pub(crate) use metrics::Summary;
+
 /// Batches that wait for the candidate at the most.
 const WAITING: usize = 64;
-/// Bounds of the buckets of how far two scores are from each other.
-const BUCKETS: [f64; 8] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
-
 /// The place of the candidate of one use case. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Shadow(Arc<Inner>);
@@ -35,15 +34,6 @@ struct Inner {
     inbox: Mutex<Option<mpsc::Receiver<Batch>>>,
 }
 
-/// A candidate, and how it compares so far.
-#[derive(Debug)]
-struct Comparison {
-    candidate: Arc<Model>,
-    rows: IntCounterVec,
-    differences: Histogram,
-    skipped: IntCounter,
-}
-
 /// Rows that the model in force has scored.
 #[derive(Debug)]
 struct Batch {
@@ -51,20 +41,6 @@ struct Batch {
     rows: Matrix,
     scores: Vec<f64>,
     threshold: f64,
-}
-
-/// How a candidate compares with the models that were in force meanwhile.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Summary {
-    /// Rows that both have scored.
-    pub(crate) rows: u64,
-    pub(crate) both_anomalies: u64,
-    pub(crate) only_active: u64,
-    pub(crate) only_candidate: u64,
-    /// Mean distance of their scores; none without rows.
-    pub(crate) mean_score_difference: Option<f64>,
-    /// Rows that the candidate was too slow for.
-    pub(crate) skipped_rows: u64,
 }
 
 impl Shadow {
@@ -135,8 +111,7 @@ impl Shadow {
 
     /// What is said of any candidate.
     pub(crate) fn desc() -> prometheus::Result<Vec<Desc>> {
-        let (rows, differences, skipped) = metrics("", "")?;
-        Ok([rows.desc(), differences.desc(), skipped.desc()].concat().into_iter().cloned().collect())
+        Comparison::desc()
     }
 
     fn comparison(&self) -> MutexGuard<'_, Option<Arc<Comparison>>> {
@@ -148,59 +123,7 @@ impl Batch {
     fn compare(self) {
         let candidate = &self.comparison.candidate;
         for (active, score) in self.scores.into_iter().zip(candidate.score(&self.rows).scores) {
-            let verdicts = match (active >= self.threshold, score >= candidate.threshold()) {
-                (true, true) => "both_anomalies",
-                (true, false) => "only_active",
-                (false, true) => "only_candidate",
-                (false, false) => "neither",
-            };
-            self.comparison.rows.with_label_values(&[verdicts]).inc();
-            self.comparison.differences.observe((score - active).abs());
+            self.comparison.count(active, self.threshold, score);
         }
     }
-}
-
-impl Comparison {
-    fn new(use_case: &str, candidate: Arc<Model>) -> prometheus::Result<Self> {
-        let (rows, differences, skipped) = metrics(use_case, candidate.version())?;
-        for verdicts in ["both_anomalies", "only_active", "only_candidate", "neither"] {
-            rows.with_label_values(&[verdicts]).inc_by(0);
-        }
-        Ok(Self { candidate, rows, differences, skipped })
-    }
-
-    fn summary(&self) -> Summary {
-        let of = |verdicts| self.rows.with_label_values(&[verdicts]).get();
-        let [both_anomalies, only_active, only_candidate] = ["both_anomalies", "only_active", "only_candidate"].map(of);
-        let rows = self.differences.get_sample_count();
-        Summary {
-            rows,
-            both_anomalies,
-            only_active,
-            only_candidate,
-            mean_score_difference: (rows > 0).then(|| self.differences.get_sample_sum() / rows as f64),
-            skipped_rows: self.skipped.get(),
-        }
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        [self.rows.collect(), self.differences.collect(), self.skipped.collect()].concat()
-    }
-}
-
-fn metrics(use_case: &str, version: &str) -> prometheus::Result<(IntCounterVec, Histogram, IntCounter)> {
-    let labels = HashMap::from([("use_case", use_case), ("version", version)]);
-    let labels: HashMap<String, String> = labels.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-    let opts = |name: &str, help: &str| Opts::new(name, help).const_labels(labels.clone());
-    let rows = opts(
-        "pulse_ml_shadow_rows_total",
-        "Rows scored by the candidate beside the model in force, by whom they are anomalies for.",
-    );
-    let differences = opts(
-        "pulse_ml_shadow_score_difference_ratio",
-        "How far the candidate's score is from that of the model in force.",
-    );
-    let skipped = opts("pulse_ml_shadow_skipped_rows_total", "Rows that the candidate was too slow for.");
-    let differences = HistogramOpts { common_opts: differences, buckets: BUCKETS.to_vec() };
-    Ok((IntCounterVec::new(rows, &["verdicts"])?, Histogram::with_opts(differences)?, IntCounter::with_opts(skipped)?))
 }

@@ -71,7 +71,7 @@ fn names_follow_the_grammar() {
         // A column's unit is the use case's affair.
         if kind == "histogram"
             && !of_use_case
-            && !["_seconds", "_bytes", "_records", "_rows"].iter().any(|unit| name.ends_with(unit))
+            && !["_seconds", "_bytes", "_records", "_rows", "_ratio"].iter().any(|unit| name.ends_with(unit))
         {
             faults.push(format!("{name}: a histogram ends with its unit"));
         }
