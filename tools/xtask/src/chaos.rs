@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::test;
 use crate::{servers, step, workspace};
@@ -22,10 +22,7 @@ pub(crate) fn run(release: bool, options: &[String]) -> anyhow::Result<ExitCode>
     if !step::run("binaries", &mut build)? {
         bail!("the services cannot be built");
     }
-    // Beside this program, or in the folder beside that.
-    let own = std::env::current_exe().context("this program does not know where it lies")?;
-    let target = own.ancestors().nth(2).context("this program does not lie in a target folder")?;
-    let program = target.join(if release { "release" } else { "debug" }).join("chaos");
+    let program = step::target()?.join(if release { "release" } else { "debug" }).join("chaos");
     let mut chaos = Command::new(program);
     let succeeded = step::run("chaos", chaos.args(options).current_dir(step::workspace()))?;
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })

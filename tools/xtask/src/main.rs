@@ -8,8 +8,12 @@
 
 mod bench;
 mod chaos;
+mod http;
 mod install;
 mod lint;
+mod ml_service;
+mod peers;
+mod server;
 mod servers;
 mod step;
 mod test;

@@ -11,6 +11,17 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Where cargo puts what it builds: two levels above this program.
+///
+/// # Errors
+/// When this program lies elsewhere.
+pub(crate) fn target() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("this program does not know where it lies")?;
+    // A program of tests lies one level deeper.
+    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+    Ok(folder.and_then(Path::parent).context("this program does not lie in a target folder")?.to_owned())
+}
+
 /// The cargo that runs us, at work in the workspace.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
-use super::peers::{figures, python};
+use crate::peers::{figures, python};
 use crate::step;
 
 /// isotree imports pandas without saying that it needs it.
@@ -42,10 +42,8 @@ pub(super) fn run(data: Option<&Path>, rounds: u32) -> anyhow::Result<()> {
     if !step::run("our side", &mut step::cargo(&BUILD))? {
         bail!("our side cannot be built");
     }
-    let own = std::env::current_exe().context("this program does not know where it lies")?;
-    let target = own.ancestors().nth(2).context("this program does not lie in a target folder")?;
-    let ours = target.join("release/examples/measure");
-    let python = python(target, &PACKAGES)?;
+    let ours = step::target()?.join("release/examples/measure");
+    let python = python("bench-forest", &PACKAGES)?;
     let script = step::workspace().join("tools/xtask/peers/forest.py");
     let sides = || {
         let mut theirs = Command::new(&python);

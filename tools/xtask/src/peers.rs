@@ -1,6 +1,6 @@
-//! Programs of others, to be measured beside ours.
+//! Programs of others, to be measured beside ours, and to ask ours.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -8,12 +8,12 @@ use serde::de::DeserializeOwned;
 
 use crate::step;
 
-/// A Python with `packages`, in a folder of its own below `target`.
+/// A Python with `packages`, in the folder `name` below `target`. What needs other versions of a package wants another folder.
 ///
 /// # Errors
 /// When there is no Python, or packages cannot be had.
-pub(crate) fn python(target: &Path, packages: &[&str]) -> anyhow::Result<PathBuf> {
-    let folder = target.join("bench-peers");
+pub(crate) fn python(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let folder = step::target()?.join(name);
     let python = folder.join("bin/python");
     if !python.is_file() {
         let mut make = Command::new("python3");
