@@ -8,6 +8,7 @@
 
 mod bench;
 mod chaos;
+mod conformance;
 mod http;
 mod install;
 mod lint;
@@ -60,6 +61,8 @@ enum Command {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Asks the ML service as clients of others do: tritonclient, schemathesis, and the Python of the documents.
+    Conformance(conformance::Options),
     /// Checks formatting, lints, documentation, licences and dependencies.
     Lint,
 }
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Servers => servers::run(),
         Command::Chaos { release, options } => chaos::run(release, &options),
         Command::Bench { what } => bench::run(&what),
+        Command::Conformance(options) => conformance::run(&options),
         Command::Lint => lint::run(),
     };
     outcome.unwrap_or_else(|error| {
