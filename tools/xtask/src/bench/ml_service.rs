@@ -79,7 +79,9 @@ pub(super) fn run(seconds: u64, rounds: u32, program: Option<&Path>) -> anyhow::
                 let used = || servers.iter().filter_map(Server::processor_time).sum::<Duration>();
                 let before = used();
                 let measured = load::run(&loads[what], Duration::from_secs(seconds))?;
-                println!("round {round} of {rounds}: {}: {:.0} answers/s", side.name(), measured.rate());
+                // Each by itself: on a machine that does something else, too, the best round tells more than the median.
+                let (rate, p99) = (measured.rate(), report::milliseconds(&measured.latencies, 0.99));
+                println!("round {round} of {rounds}: {}: {rate:.0} answers/s, p99 {p99:.2} ms", side.name());
                 figures.add(*side, what, &measured, used() - before)?;
             }
         }

@@ -75,7 +75,7 @@ impl Figures {
         {
             println!("\n{title:48} {unit:>12} {:>12} {:>12} {:>17}", "p50", "p99", "processor time");
             for (side, figure) in [(Side::Ours, ours), (Side::Theirs, theirs)] {
-                let [p50, p99] = [0.5, 0.99].map(|share| figure.milliseconds(share));
+                let [p50, p99] = [0.5, 0.99].map(|share| milliseconds(&figure.latencies, share));
                 let (rate, used) = (figure.rate() * rows as f64, figure.microseconds() / rows as f64);
                 println!("{:48} {rate:>12.0} {p50:>9.2} ms {p99:>9.2} ms {used:>8.1} µs each", side.name());
             }
@@ -85,7 +85,7 @@ impl Figures {
         let (rate, p99, rows) = GOALS;
         println!();
         println!("{}", goal("/predict, requests/s", single.rate(), rate, true));
-        println!("{}", goal("/predict, p99 in ms", single.milliseconds(0.99), p99, false));
+        println!("{}", goal("/predict, p99 in ms", milliseconds(&single.latencies, 0.99), p99, false));
         println!("{}", goal("batches, rows/s", batches.rate() * self.rows as f64, rows, true));
     }
 }
@@ -99,11 +99,11 @@ impl Figure {
     fn microseconds(&self) -> f64 {
         self.used.as_secs_f64() * 1e6 / self.latencies.len() as f64
     }
+}
 
-    /// The latency that `share` of the answers do not exceed.
-    fn milliseconds(&self, share: f64) -> f64 {
-        self.latencies.value_at_quantile(share) as f64 / 1e3
-    }
+/// The latency that `share` of the answers do not exceed.
+pub(super) fn milliseconds(latencies: &Histogram<u64>, share: f64) -> f64 {
+    latencies.value_at_quantile(share) as f64 / 1e3
 }
 
 /// The value in the middle; of an even number, the mean of the two there.
