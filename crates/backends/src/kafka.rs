@@ -5,8 +5,7 @@ use std::time::Duration;
 use pulse_core::UseCase;
 use pulse_core::names::TOPIC_ANOMALIES;
 use pulse_kafka::{
-    KafkaError, KafkaReader, KafkaSettings, Link, SPREADING, StartAt, TopicSpec, ensure_topics, partitions_of_new,
-    wait_for_brokers,
+    KafkaError, KafkaSettings, Link, SPREADING, StartAt, TopicSpec, ensure_topics, partitions_of_new, wait_for_brokers,
 };
 use pulse_runtime::{Health, KafkaStart, Secret, Starting, wait_for};
 use tokio_util::sync::CancellationToken;
@@ -39,14 +38,6 @@ impl Kafka {
     #[must_use]
     pub fn settings(&self) -> &KafkaSettings {
         &self.settings
-    }
-
-    /// Reads the topic `name` from its beginning, beside all groups; waits for it where there is none.
-    ///
-    /// # Errors
-    /// When librdkafka does not take the settings.
-    pub fn reader(&self, name: &str) -> Result<KafkaReader, KafkaError> {
-        KafkaReader::new(&self.settings, name).map(KafkaReader::patient)
     }
 
     /// Where a group without a position begins to read.

@@ -9,11 +9,16 @@ use tokio::task::spawn_blocking;
 use crate::problem::Problem;
 use crate::service::Limits;
 
+/// Largest bodies that are in memory at once.
+const BODIES: usize = 16;
+
 /// Lets so many in.
 #[derive(Debug)]
 pub(crate) struct Doors {
     limits: Limits,
     requests: Arc<Semaphore>,
+    /// KiB of bodies.
+    bodies: Arc<Semaphore>,
     batches: Arc<Semaphore>,
     /// Batches are scored by as many threads as there are cores; the others wait for them in the order that they came.
     threads: Arc<Semaphore>,
@@ -23,13 +28,19 @@ impl Doors {
     pub(crate) fn new(limits: Limits) -> Self {
         let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
         let threads = semaphore(available_parallelism().map_or(1, usize::from));
-        Self { limits, requests: semaphore(limits.requests), batches: semaphore(limits.batches), threads }
+        let bodies = semaphore(BODIES * kib(limits.body_bytes));
+        Self { limits, requests: semaphore(limits.requests), bodies, batches: semaphore(limits.batches), threads }
     }
 
-    /// Lets a request in, until the permit is dropped.
-    pub(crate) fn request(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    /// Lets a request in, whose body has so many bytes as far as is known, until the permits are dropped.
+    pub(crate) fn request(&self, body: Option<usize>) -> Result<[OwnedSemaphorePermit; 2], Problem> {
         let permit = Arc::clone(&self.requests).try_acquire_owned();
-        permit.map_err(|_| Problem::overloaded(self.limits.requests, "requests"))
+        let permit = permit.map_err(|_| Problem::overloaded(self.limits.requests, "requests"))?;
+        let most = self.limits.body_bytes;
+        let size = u32::try_from(kib(body.unwrap_or(most).min(most))).unwrap_or(u32::MAX);
+        let bodies = Arc::clone(&self.bodies).try_acquire_many_owned(size);
+        let bodies = bodies.map_err(|_| Problem::overloaded(BODIES * most, "bytes of requests"))?;
+        Ok([permit, bodies])
     }
 
     /// Does the work of a batch, where blocking is allowed.
@@ -49,4 +60,9 @@ impl Doors {
         });
         work.await.map_err(|error| broken_off(&error))
     }
+}
+
+/// KiB that so many bytes begin.
+fn kib(bytes: usize) -> usize {
+    bytes / 1024 + 1
 }

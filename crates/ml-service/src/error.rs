@@ -39,6 +39,9 @@ pub enum TrainingError {
     /// The use case has no sample.
     #[error("use case {0} has no sample.csv to train on")]
     NoSample(String),
+    /// There is a stored model and no sample, and that model cannot be used.
+    #[error("the stored model cannot be used")]
+    Stored(#[source] crate::registry::RegistryError),
     /// The use case cannot be used.
     #[error("the use case is at fault")]
     UseCase(#[from] UseCaseError),

@@ -53,6 +53,7 @@ async fn look(use_case: &ServedUseCase, stop: &CancellationToken) {
 
 /// Takes up what stands: the version in force, and the candidate.
 fn take_up(use_case: &ServedUseCase) -> [Result<(), String>; 2] {
+    let _change = use_case.changing();
     match use_case.registry().standing() {
         Ok(Standing { active, candidate }) => [
             active.map_or(Ok(()), |version| take_up_active(use_case, &version)),

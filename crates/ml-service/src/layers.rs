@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::CONTENT_LENGTH;
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -24,8 +25,9 @@ pub(crate) async fn measure(State(service): State<MlService>, request: Request, 
 
 /// Turns away what is too much at once.
 pub(crate) async fn limit_requests(State(service): State<MlService>, request: Request, next: Next) -> Response {
-    match service.doors().request() {
-        Ok(_permit) => next.run(request).await,
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    match service.doors().request(length) {
+        Ok(_permits) => next.run(request).await,
         Err(problem) => problem.at(request.uri().path()),
     }
 }

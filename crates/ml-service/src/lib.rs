@@ -52,5 +52,5 @@ pub use registry::{Metadata, Provenance, Registry, RegistryError, Standing, Trai
 pub use served::ServedUseCase;
 pub use service::{Limits, Management, MlService, run};
 pub use training::{
-    Files, Quality, TopicError, Trained, Wanted, load_or_train, train_from_files, train_from_sample, train_from_topic,
+    Files, Quality, Reached, TopicError, Trained, load_or_train, train_from_files, train_from_sample, train_from_topic,
 };

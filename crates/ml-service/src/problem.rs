@@ -165,6 +165,12 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "urn:pulse:problem:unauthorized", "not allowed", detail)
     }
 
+    /// Nobody is asked who they are, and it cannot be undone.
+    pub(crate) fn needs_token() -> Self {
+        let detail = "a version is removed for good by this: set ml_service.token and send that, or use `stream-pulse models remove`";
+        Self::new(StatusCode::FORBIDDEN, "urn:pulse:problem:needs-token", "not allowed", detail)
+    }
+
     /// A page of another site made the browser ask.
     pub(crate) fn cross_site() -> Self {
         let detail = "a page of another site asks for this: nothing is changed by it; use the page at /docs, or the command line";

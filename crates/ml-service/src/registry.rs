@@ -215,10 +215,26 @@ impl Registry {
         Ok(model)
     }
 
+    /// Puts a version in force where none is, and says whether it did.
+    ///
+    /// # Errors
+    /// As [`activate`](Self::activate).
+    pub(crate) fn activate_first(&self, version: &str) -> Result<bool, RegistryError> {
+        let _lock = self.lock_active()?;
+        let mut active = self.read_active()?;
+        let is_first = active.version.is_none();
+        if is_first {
+            self.load(version)?;
+            active.version = Some(version.to_owned());
+            self.write_active(&active)?;
+        }
+        Ok(is_first)
+    }
+
     /// Lets a version score beside the one in force, once it is checked, or none any more; yields it.
     ///
     /// # Errors
-    /// As [`activate`](Self::activate); also when it is in force itself, or nothing is.
+    /// When there is no such version, it is damaged, does not fit the use case, is in force itself, or looks at other columns than what is.
     pub fn set_candidate(
         &self,
         version: Option<&str>,
@@ -226,20 +242,32 @@ impl Registry {
     ) -> Result<Option<Model>, RegistryError> {
         let _lock = self.lock_active()?;
         let mut active = self.read_active()?;
-        let model = version.map(|version| self.load_after(version, in_force)).transpose()?;
-        if let Some(version) = version {
-            let reason = match in_force.map(|model| &**model.version()).or(active.version.as_deref()) {
-                None => "no model is in force that it could be compared with",
-                Some(in_force) if in_force == version => "it is in force itself",
-                Some(_) => "",
-            };
-            if !reason.is_empty() {
-                return Err(RegistryError::NoCandidate { version: version.to_owned(), reason });
-            }
-        }
+        let model = version.map(|version| self.load_candidate(version, &active, in_force)).transpose()?;
         active.candidate = version.map(str::to_owned);
         self.write_active(&active)?;
         Ok(model)
+    }
+
+    fn load_candidate(&self, version: &str, active: &Active, in_force: Option<&Model>) -> Result<Model, RegistryError> {
+        let refused =
+            |reason: &str| Err(RegistryError::NoCandidate { version: version.to_owned(), reason: reason.to_owned() });
+        let model = self.load(version)?;
+        if active.version.as_deref() == Some(version) || in_force.is_some_and(|model| **model.version() == *version) {
+            return refused("it is in force itself");
+        }
+        let named = || self.metadata(active.version.as_deref()?, &self.versions().ok()?).ok();
+        let columns = match in_force {
+            Some(in_force) => Some(in_force.columns().to_vec()),
+            None => named().map(|known| known.model.info.columns.into_iter().map(|column| column.name).collect()),
+        };
+        match columns {
+            Some(columns) if columns != model.columns() => refused(&format!(
+                "it looks at {}, and the one in force at {}: what is scored has the columns of that one",
+                model.columns().join(", "),
+                columns.join(", ")
+            )),
+            _ => Ok(model),
+        }
     }
 
     /// Removes a version for good.
@@ -317,8 +345,8 @@ impl Registry {
         let path = self.known(version, known)?.join(METADATA);
         let text = fs::read(&path).map_err(failed("read", &path))?;
         let metadata: Metadata = parse(&path, &text)?;
-        if metadata.format != FORMAT {
-            let reason = format!("its format is {}, and only {FORMAT} is known", metadata.format);
+        if metadata.format == 0 || metadata.format > FORMAT {
+            let reason = format!("its format is {}, and 1 to {FORMAT} are known", metadata.format);
             return Err(RegistryError::Damaged { path, reason });
         }
         if metadata.model.info.version != version {

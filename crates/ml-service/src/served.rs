@@ -1,6 +1,6 @@
 //! A use case as it is served.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pulse_core::ports::Scores;
 use pulse_core::use_case::ForestSettings;
@@ -27,6 +27,7 @@ struct Inner {
     featurizers: Featurizers,
     slot: ModelSlot,
     shadow: Shadow,
+    changes: Mutex<()>,
     registry: Registry,
     schema: Value,
     /// The columns of the example, as a model has them that is trained with the settings as they are.
@@ -52,6 +53,7 @@ impl ServedUseCase {
             use_case: dir.use_case.clone(),
             slot,
             shadow: Shadow::new(&dir.use_case.name),
+            changes: Mutex::new(()),
             registry: Registry::new(dir)?,
             example_row: example
                 .as_ref()
@@ -82,6 +84,11 @@ impl ServedUseCase {
     /// The place of its candidate.
     pub(crate) fn shadow(&self) -> &Shadow {
         &self.0.shadow
+    }
+
+    /// Held by whoever changes which models are used here, so that nobody goes by what was so before. Blocks.
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.0.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Scores `rows`, whose columns are those of `model`, and takes note of them: for drift, and for the candidate.

@@ -12,15 +12,18 @@ use prometheus::core::Desc;
 use prometheus::proto::MetricFamily;
 use pulse_core::Matrix;
 use pulse_scoring::Model;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use metrics::Comparison;
 pub(crate) use metrics::Summary;
 
-/// Batches that wait for the candidate at the most.
-const WAITING: usize = 64;
+/// Batches, and rows in them, that wait for the candidate at the most.
+const WAITING: usize = 1024;
+const WAITING_ROWS: usize = 1 << 16;
+/// Batches that are taken at once.
+const AT_ONCE: usize = 16;
 /// The place of the candidate of one use case. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Shadow(Arc<Inner>);
@@ -30,6 +33,7 @@ struct Inner {
     use_case: String,
     comparison: Mutex<Option<Arc<Comparison>>>,
     batches: mpsc::Sender<Batch>,
+    room: Arc<Semaphore>,
     /// For whoever works.
     inbox: Mutex<Option<mpsc::Receiver<Batch>>>,
 }
@@ -41,13 +45,15 @@ struct Batch {
     rows: Matrix,
     scores: Vec<f64>,
     threshold: f64,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Shadow {
     pub(crate) fn new(use_case: &str) -> Self {
         let (batches, inbox) = mpsc::channel(WAITING);
         let (comparison, inbox) = (Mutex::new(None), Mutex::new(Some(inbox)));
-        Self(Arc::new(Inner { use_case: use_case.to_owned(), comparison, batches, inbox }))
+        let room = Arc::new(Semaphore::new(WAITING_ROWS));
+        Self(Arc::new(Inner { use_case: use_case.to_owned(), comparison, batches, room, inbox }))
     }
 
     /// Lets `candidate` score from now on, or nothing. One that is at it goes on.
@@ -79,13 +85,14 @@ impl Shadow {
         if comparison.candidate.columns() != active.columns() {
             return;
         }
-        let skipped = comparison.skipped.clone();
-        match self.0.batches.try_reserve() {
-            Ok(place) => {
+        let size = u32::try_from(rows.rows().min(WAITING_ROWS)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.0.room).try_acquire_many_owned(size);
+        match (self.0.batches.try_reserve(), room) {
+            (Ok(place), Ok(room)) => {
                 let (rows, scores) = (rows.clone(), scores.to_vec());
-                place.send(Batch { comparison, rows, scores, threshold: active.threshold() });
+                place.send(Batch { comparison, rows, scores, threshold: active.threshold(), _room: room });
             }
-            Err(_) => skipped.inc_by(rows.rows() as u64),
+            _ => comparison.skipped.inc_by(rows.rows() as u64),
         }
     }
 
@@ -95,10 +102,12 @@ impl Shadow {
         loop {
             let mut batches = Vec::new();
             tokio::select! {
-                _ = inbox.recv_many(&mut batches, WAITING) => {}
+                _ = inbox.recv_many(&mut batches, AT_ONCE) => {}
                 () = stop.cancelled() => return,
             }
-            let compared = spawn_blocking(move || batches.into_iter().for_each(Batch::compare)).await;
+            let told = stop.clone();
+            let compare = move || batches.into_iter().take_while(|_| !told.is_cancelled()).for_each(Batch::compare);
+            let compared = spawn_blocking(compare).await;
             if let Err(error) = compared {
                 tracing::error!(%error, "a candidate failed to score");
             }
@@ -122,7 +131,7 @@ impl Shadow {
 impl Batch {
     fn compare(self) {
         let candidate = &self.comparison.candidate;
-        for (active, score) in self.scores.into_iter().zip(candidate.score(&self.rows).scores) {
+        for (active, score) in self.scores.into_iter().zip(candidate.scores(&self.rows)) {
             self.comparison.count(active, self.threshold, score);
         }
     }

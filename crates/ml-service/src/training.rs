@@ -17,11 +17,12 @@ use pulse_scoring::Model;
 use crate::error::TrainingError;
 use crate::model_slot::{ModelSlot, WarmUp};
 use crate::registry::Registry;
-use sink::Gathered;
 
 pub use files::Files;
 pub use quality::Quality;
-pub use topic::{TopicError, Wanted, train_from_topic};
+pub(crate) use sink::Gathered;
+pub(crate) use topic::gather_first;
+pub use topic::{Reached, TopicError, train_from_topic};
 
 /// A model, and what is known of its making.
 #[derive(Debug)]
@@ -46,19 +47,18 @@ pub fn train_from_files(dir: &UseCaseDir, files: &Files, progress: impl FnMut(u6
     forest_settings(dir)?;
     let mut featurizer = Featurizer::new(dir)?;
     let gathered = files::gather(dir, &mut featurizer, files, progress)?;
-    grow(dir, &featurizer, gathered)
+    grow(dir, gathered)
 }
 
 /// Grows the forest on what was gathered.
-fn grow(dir: &UseCaseDir, featurizer: &Featurizer, gathered: Gathered) -> Result<Trained, TrainingError> {
+pub(crate) fn grow(dir: &UseCaseDir, gathered: Gathered) -> Result<Trained, TrainingError> {
     let settings = forest_settings(dir)?;
     if let Some(fault) = gathered.first_fault.as_ref().filter(|_| gathered.rows.is_empty()) {
         return Err(TrainingError::NoValidRow(fault.to_string()));
     }
-    let columns: Vec<String> = featurizer.columns().iter().map(|column| column.name.clone()).collect();
-    let model = Model::train(&gathered.rows, &columns, settings)?;
+    let model = Model::train(&gathered.rows, &gathered.columns, settings)?;
     // None without labels.
-    let quality = quality_of(&model, &gathered.rows, &columns, &gathered.labels);
+    let quality = quality_of(&model, &gathered);
     let Gathered { read, left_out, first_fault, .. } = gathered;
     Ok(Trained { model: Arc::new(model), read, left_out, first_fault, quality })
 }
@@ -68,13 +68,13 @@ fn forest_settings(dir: &UseCaseDir) -> Result<&ForestSettings, TrainingError> {
     forest.ok_or_else(|| TrainingError::NoForest(dir.use_case.name.clone()))
 }
 
-fn quality_of(model: &Model, rows: &Matrix, columns: &[String], labels: &[Option<bool>]) -> Option<Quality> {
+fn quality_of(model: &Model, Gathered { columns, rows, labels, .. }: &Gathered) -> Option<Quality> {
     if labels.iter().all(Option::is_none) {
         return None;
     }
     let places: Vec<usize> =
         model.columns().iter().filter_map(|name| columns.iter().position(|column| column == name)).collect();
-    let scores = model.score(&rows.select(&places)).scores;
+    let scores = model.scores(&rows.select(&places));
     let labelled = scores.into_iter().zip(labels).filter_map(|(score, label)| Some((score, (*label)?)));
     Quality::of(labelled.collect(), model.threshold())
 }
@@ -86,7 +86,7 @@ const REPORT_EVERY: usize = 1024;
 /// It goes into `slot`. The settings of the forest in `config.yaml` are those of the next training. A stored version that cannot be used is said in the log.
 ///
 /// # Errors
-/// When there is neither. The slot says so, too.
+/// When there is neither. The slot says so, too, unless it is for want of a sample: then there may be other ways.
 pub fn load_or_train(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model>, TrainingError> {
     forest_settings(dir)?;
     match Registry::new(dir)?.active() {
@@ -96,13 +96,19 @@ pub fn load_or_train(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model>, T
             slot.set(Arc::clone(&model));
             return Ok(model);
         }
-        Ok(None) => {}
+        Ok(None) => train_from_sample(dir, slot),
         Err(error) => {
             let (use_case, reason) = (&dir.use_case.name, chain(&error));
             tracing::warn!(use_case, reason, "the stored model cannot be used: training on the sample instead");
+            let trained = train_from_sample(dir, slot);
+            // Whoever chose that version is to choose or train another one, not to get the next best.
+            if matches!(trained, Err(TrainingError::NoSample(_))) {
+                slot.fail(format!("the stored model cannot be used: {reason}"));
+                return Err(TrainingError::Stored(error));
+            }
+            trained
         }
     }
-    train_from_sample(dir, slot)
 }
 
 /// Trains a model on the first part of the sample of `dir`, puts it into `slot`, and tells there how far it is.
@@ -110,7 +116,7 @@ pub fn load_or_train(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model>, T
 /// It takes a second or less of CPU and does not wait for anything but the disk: call it where blocking is allowed.
 ///
 /// # Errors
-/// When there is no isolation forest in the use case, no sample, or no valid row in it. The slot says so, too.
+/// When there is no isolation forest in the use case, no sample, or no valid row in it. The slot says so, too, unless it is for want of a sample.
 pub fn train_from_sample(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model>, TrainingError> {
     let trained = train(dir, slot);
     match &trained {
@@ -124,6 +130,7 @@ pub fn train_from_sample(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model
             );
             slot.set(Arc::clone(model));
         }
+        Err(TrainingError::NoSample(_)) => {}
         Err(error) => slot.fail(format!("training failed: {}", chain(error))),
     }
     trained

@@ -11,7 +11,7 @@
 //! (Siddiqi, Credit Risk Scorecards, 2006). Rules of thumb there: below 0.1 nothing has moved, above 0.25 much has. So that an empty bin does
 //! not make it infinite, each bin counts half a row more (Jeffreys' prior). Where nothing has moved, it is about
 //! `(bins - 1) (1 / training rows + 1 / scored rows)` (Yurdakul, Statistical Properties of Population Stability Index, 2018), which is
-//! 0.002 for the rows that are looked back on here.
+//! 0.002 for 10,000 of each, and 0.02 for 500 training rows.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -24,6 +24,8 @@ const BINS: usize = 10;
 const BLOCK: u64 = 5_000;
 /// Rows that must have been scored before anything is said.
 const LEAST: u64 = 1_000;
+/// Training rows below which chance alone looks like drift.
+const LEAST_TRAINED: usize = 500;
 /// Rows of one batch that are looked at, spread over all of it: so that looking stays cheap beside scoring.
 const LOOKED_AT: usize = 512;
 
@@ -87,6 +89,10 @@ impl Bins {
 
     /// Whether it can be worked with, wherever it comes from.
     pub(crate) fn is_sound(&self) -> bool {
+        // Where they were not known.
+        if *self == Self::default() {
+            return true;
+        }
         let rises = self.edges.windows(2).all(|pair| pair[0] < pair[1]);
         let shares = self.shares.len() == self.len() && self.shares.iter().all(|share| (0.0..=1.0).contains(share));
         rises && shares && !self.edges.iter().any(|edge| edge.is_nan())
@@ -142,7 +148,11 @@ struct Block {
 impl Drift {
     /// Compares with `trained_rows` rows whose columns and scores were distributed so.
     pub(crate) fn new(trained_rows: usize, columns: impl Iterator<Item = Bins>, score: Bins) -> Self {
-        let expected: Vec<Bins> = columns.chain([score]).collect();
+        let mut expected: Vec<Bins> = columns.chain([score]).collect();
+        if trained_rows < LEAST_TRAINED || expected.contains(&Bins::default()) {
+            // There is nothing to compare with.
+            expected.clear();
+        }
         let empty = Block { rows: 0, counts: expected.iter().map(|bins| vec![0; bins.len()]).collect() };
         let window = Mutex::new(Window { now: empty.clone(), before: empty });
         Self { trained_rows: trained_rows as f64, expected, window }
@@ -150,6 +160,9 @@ impl Drift {
 
     /// Takes note of rows, whose columns are the model's, and of their scores.
     pub fn observe(&self, rows: &Matrix, scores: &[f64]) {
+        if self.expected.is_empty() {
+            return;
+        }
         let step = rows.rows().div_ceil(LOOKED_AT).max(1);
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         for (row, score) in rows.iter().zip(scores).step_by(step) {
@@ -164,7 +177,7 @@ impl Drift {
         }
     }
 
-    /// How far the rows that were looked at last have moved; none as long as these are too few.
+    /// How far the rows that were looked at last have moved; none as long as these are too few, or where the training rows were.
     #[must_use]
     pub fn report(&self) -> Option<DriftReport> {
         let Window { now, before } = self.window.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -254,8 +267,16 @@ mod tests {
         assert_eq!(report(&drift, ramp().into_iter().take(999)), None);
         let moved = report(&drift, std::iter::repeat_n(1e9, 10_000)).unwrap();
         assert!(moved.columns[0] > 1.0, "{moved:?}");
-        let again = report(&drift, ramp().into_iter()).unwrap();
+        let again = report(&drift, (0..10_000).map(|i| f64::from(i * 7919 % 10_000))).unwrap();
         assert!(again.rows <= 2 * BLOCK && again.columns[0] < 0.01, "{again:?}");
+    }
+
+    #[test]
+    fn nothing_is_said_where_there_is_nothing_to_compare_with() {
+        let few: Vec<f64> = (0..499).map(f64::from).collect();
+        assert_eq!(report(&drift_of(&few), ramp().into_iter()), None);
+        let unknown = Drift::new(10_000, [Bins::default()].into_iter(), Bins::default());
+        assert_eq!(report(&unknown, ramp().into_iter()), None);
     }
 
     #[test]

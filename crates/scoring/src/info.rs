@@ -26,7 +26,8 @@ pub struct ModelInfo {
     pub expected_rate: Option<f64>,
     /// Quantiles of the scores of the training rows.
     pub score_quantiles: Vec<ScoreQuantile>,
-    /// How these are distributed.
+    /// How these are distributed; nothing in one that an older version has stored.
+    #[serde(default)]
     pub score_bins: Bins,
 }
 
@@ -41,7 +42,8 @@ pub struct ColumnInfo {
     pub standard_deviation: f64,
     /// Number of rows without a value.
     pub missing: usize,
-    /// How the values are distributed.
+    /// How the values are distributed; nothing in one that an older version has stored.
+    #[serde(default)]
     pub bins: Bins,
 }
 

@@ -133,6 +133,16 @@ impl Model {
         &self.info
     }
 
+    /// The scores of `rows`, whose columns are the model's, without explanations.
+    ///
+    /// # Panics
+    /// When `rows` are not as wide as the model.
+    #[must_use]
+    pub fn scores(&self, rows: &Matrix) -> Vec<f64> {
+        assert_eq!(rows.width(), self.columns.len(), "rows must have one value per column of the model");
+        self.forest.score_rows(self.scaling.apply(to_array(rows)).view()).to_vec()
+    }
+
     /// Scores `rows`, whose columns are the model's, and explains those that reach the threshold.
     ///
     /// # Panics

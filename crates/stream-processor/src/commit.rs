@@ -118,13 +118,6 @@ impl Held {
     fn is_ready(&self) -> bool {
         self.under_way.is_empty() && !self.waiting.is_empty()
     }
-
-    /// Rests for as long as the commit took that has ended now: brokers that are slow get fewer of them. `most` bounds it.
-    fn rest(&mut self, most: Duration) {
-        let now = Instant::now();
-        let took = now.saturating_duration_since(self.began);
-        self.next_at = self.next_at.max(now + took.min(most));
-    }
 }
 
 impl<C: Committer> CommitTask<C> {
@@ -250,9 +243,9 @@ impl<C: Committer> CommitTask<C> {
 
     /// Counts what was just committed of a partition.
     fn count(&mut self, assignment: Assignment, now: i64) {
-        let most = self.interval * MOST_REST;
+        let interval = self.interval;
         let Some(held) = self.current(assignment) else { return };
-        held.rest(most);
+        held.next_at = next_commit(held.began, Instant::now(), interval);
         let committed = std::mem::take(&mut held.under_way);
         held.lag = committed.iter().rev().find_map(|done| done.lag).unwrap_or(held.lag);
         for done in committed {
@@ -349,6 +342,13 @@ impl<C: Committer> CommitTask<C> {
     }
 }
 
+/// When the commit behind one that took from `began` to `ended` may begin: it rests for as long as that took, so that brokers which
+/// are slow get fewer of them, but not for long.
+fn next_commit(began: Instant, ended: Instant, interval: Duration) -> Instant {
+    let rest = ended.saturating_duration_since(began).min(interval * MOST_REST);
+    (began + interval).max(ended + rest)
+}
+
 /// One commit of all that was done in a partition, outputs in order; a later snapshot replaces the values of an earlier one.
 fn merge(partition: u32, done: &mut [Done]) -> Commit {
     let mut commit = Commit { partition, ..Commit::default() };
@@ -358,4 +358,20 @@ fn merge(partition: u32, done: &mut [Done]) -> Commit {
         commit.state.append(&mut done.state);
     }
     commit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_rests_for_as_long_as_its_commit_took() {
+        let began = Instant::now();
+        let ms = Duration::from_millis;
+        let next = |took: u64| next_commit(began, began + ms(took), ms(25)) - began;
+        assert_eq!([next(0), next(10), next(12)], [ms(25); 3], "the interval is the least");
+        assert_eq!([next(20), next(60), next(100)], [ms(40), ms(120), ms(200)]);
+        assert_eq!(next(5000), ms(5100), "what waited for a broker is not waited for once more");
+        assert_eq!(next_commit(began, began + ms(60), ms(0)) - began, ms(60), "without an interval there is no rest");
+    }
 }

@@ -9,8 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use pulse_core::ports::{Clock, TopicReader};
 use pulse_features::UseCaseDir;
 use pulse_ml_service::{
-    Files, ModelSlot, Provenance, Quality, Registry, Trained, Wanted, train_from_files, train_from_sample,
-    train_from_topic,
+    Files, ModelSlot, Provenance, Quality, Registry, Trained, train_from_files, train_from_sample, train_from_topic,
 };
 use pulse_runtime::{SettingsSources, SystemClock};
 use pulse_scoring::{Model, ModelInfo};
@@ -127,10 +126,10 @@ async fn of_topic(dir: &UseCaseDir, args: &TrainArgs) -> anyhow::Result<Trained>
 async fn of_reader(dir: &UseCaseDir, reader: &mut impl TopicReader, args: &TrainArgs) -> anyhow::Result<Trained> {
     let bar = progress_bar(EVENTS_BAR, 0, args.json);
     let label = args.label.as_deref();
-    let trained = train_from_topic(dir, reader, Wanted::All(args.max_rows), label, |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-        if done >= total {
+    let trained = train_from_topic(dir, reader, args.max_rows, label, |reached| {
+        bar.set_length(reached.total);
+        bar.set_position(reached.done);
+        if reached.done >= reached.total {
             bar.set_message("growing the forest");
         }
     });

@@ -24,6 +24,8 @@ const WAIT: Duration = Duration::from_millis(100);
 const LINGER: Duration = Duration::from_millis(10);
 /// Bytes of records from which no more are taken.
 const BYTES: usize = 16 << 20;
+/// What a record takes besides.
+const RECORD: usize = 64;
 /// Pause before brokers are asked again for a topic that does not exist yet.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -151,7 +153,7 @@ impl Fetcher {
                         place.reach_end();
                         later = Some(partition);
                     } else {
-                        bytes += place.push(&message);
+                        bytes += place.push(&message) + RECORD;
                         patience = LINGER;
                     }
                     self.behind -= usize::from(was_behind && !place.is_behind());

@@ -60,7 +60,7 @@ pub(super) fn responses() -> Value {
         "InvalidEvent": response("The event is not valid; `errors` names every field at fault."),
         "NoModel": no_model,
         "Overloaded": overloaded,
-        "CrossSite": response("A page of another site asks for it."),
+        "CrossSite": response("A page of another site asks for it, or it needs a token and none is set."),
         "Unauthorized": response("The token is missing or wrong."),
         "NotFound": response("There is no such use case, or no such version."),
         "Conflict": response("The version does not fit the use case, is damaged or used, there is none to go back to, or the process does not allow it."),

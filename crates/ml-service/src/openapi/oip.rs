@@ -15,7 +15,7 @@ pub(super) fn paths(use_cases: &[ServedUseCase]) -> Vec<(String, Value)> {
     let model = [parameter("use_case", "The model: a use case.", Some(&names))];
     let versioned = [model[0].clone(), parameter("version", "The version in force.", None)];
     let object = || json!({"type": "object"});
-    let mut ready = get("v2_ready", "Whether there is a model", &[], object());
+    let mut ready = get("v2_ready", "Whether the server has done what it can to have models", &[], object());
     ready["responses"]["503"] = json!({"description": "Not yet."});
     let infer = |id: &str, parameters: &[Value]| json!({"post": infer(id, parameters, use_cases)});
     let of_model = |id: &str, summary: &str, parameters: &[Value], schema: Value| {
@@ -64,16 +64,31 @@ pub(super) fn schemas() -> [(&'static str, Value); 4] {
             },
         },
     });
+    let input = json!({
+        "type": "object",
+        "required": ["name", "datatype", "shape"],
+        "description": "The rows, one after the other, each with the columns of the model in their order.",
+        "properties": {
+            "name": {"const": INPUT},
+            "datatype": {"enum": ["FP64", "FP32", "INT64", "INT32"]},
+            "shape": {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "integer", "minimum": 0}},
+            "data": {"type": "array", "description": "Numbers, or null for a missing one; left out in binary form."},
+        },
+    });
     let request = json!({
         "type": "object",
         "required": ["inputs"],
         "description": "A message of the Open Inference Protocol, version 2. In binary form (extension binary_tensor_data), the values come \
                         behind the JSON, little endian, and the header Inference-Header-Content-Length says where that ends.",
         "properties": {
-            "id": {"type": "string"},
-            "parameters": {"type": "object"},
-            "inputs": {"type": "array", "items": {"type": "object"}},
-            "outputs": {"type": "array", "items": {"type": "object"}},
+            "id": {"type": ["string", "null"]},
+            "parameters": {"type": ["object", "null"]},
+            "inputs": {"type": "array", "minItems": 1, "maxItems": 1, "items": input},
+            "outputs": {
+                "type": ["array", "null"],
+                "description": "The tensors that are wanted; all where nothing is said.",
+                "items": {"type": "object", "required": ["name"], "properties": {"name": {"enum": OUTPUTS}}},
+            },
         },
     });
     let response = json!({

@@ -47,7 +47,7 @@ pub enum RegistryError {
         /// The version.
         version: String,
         /// Why it cannot.
-        reason: &'static str,
+        reason: String,
     },
     /// It is in force, or a candidate.
     #[error("model version {0} is used: put another one in force first, or take it back as a candidate")]

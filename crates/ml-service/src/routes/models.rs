@@ -191,6 +191,10 @@ pub(super) async fn remove(
     Path((use_case, version)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
+    // It cannot be undone.
+    if matches!(service.management(), Management::Open) {
+        return Err(Problem::needs_token());
+    }
     let remove = move |use_case: &ServedUseCase| use_case.registry().remove(&version).map_err(Problem::of_registry);
     manage(&service, &use_case, &headers, remove).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -230,7 +234,11 @@ async fn manage<T: Send + 'static>(
         Management::Token(_) => return Err(Problem::unauthorized()),
     }
     let use_case = service.use_case(use_case)?.clone();
-    let changed = spawn_blocking(move || change(&use_case)).await;
+    let changed = spawn_blocking(move || {
+        let _change = use_case.changing();
+        change(&use_case)
+    });
+    let changed = changed.await;
     changed.map_err(|error| Problem::internal(error.to_string()))?
 }
 

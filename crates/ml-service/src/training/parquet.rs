@@ -4,9 +4,11 @@ use std::path::Path;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Field, Row};
+use parquet::schema::types::SchemaDescriptor;
 use pulse_features::Fault;
 use serde_json::{Map, Value};
 
@@ -14,23 +16,43 @@ use super::files::open;
 use super::sink::{Sink, truth};
 use crate::error::TrainingError;
 
-/// Reads all rows of a file as events; a group in a row is an object in the event.
-pub(super) fn rows(path: &Path, sink: &mut Sink<'_>, mut progress: impl FnMut(u64)) -> Result<(), TrainingError> {
+/// Takes all rows of a file as events; a group in a row is an object in the event.
+pub(super) fn rows(path: &Path, sink: &mut Sink<'_>, progress: impl FnMut(u64)) -> Result<(), TrainingError> {
+    let mut payload = Vec::new();
+    let label = sink.label;
+    let take = |event: Map<String, Value>| {
+        payload.clear();
+        match serde_json::to_writer(&mut payload, &event) {
+            Ok(()) => sink.take(&payload, label.and_then(|label| truth(&event, label))),
+            Err(error) => {
+                sink.leave_out(Fault { field: String::new(), value: String::new(), message: error.to_string() })
+            }
+        }
+    };
+    each(path, take, progress)
+}
+
+fn each(
+    path: &Path,
+    mut take: impl FnMut(Map<String, Value>),
+    mut progress: impl FnMut(u64),
+) -> Result<(), TrainingError> {
     let damaged = |source: ParquetError| TrainingError::Parquet { path: path.to_owned(), source };
     let file = open(path)?;
     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
     let reader = SerializedFileReader::new(file).map_err(damaged)?;
     let total = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or_default().max(1);
-    let (mut payload, mut told) = (Vec::new(), 0);
+    let mut told = 0;
+    let nanos = nanosecond_columns(reader.metadata().file_metadata().schema_descr()).map_err(damaged)?;
     for (row, done) in reader.get_row_iter(None).map_err(damaged)?.zip(1_u64..) {
-        let event = event_of(&row.map_err(damaged)?);
-        payload.clear();
-        match serde_json::to_writer(&mut payload, &event) {
-            Ok(()) => sink.take(&payload, sink.label.and_then(|label| truth(&event, label))),
-            Err(error) => {
-                sink.leave_out(Fault { field: String::new(), value: String::new(), message: error.to_string() })
+        let mut event = event_of(&row.map_err(damaged)?);
+        for column in &nanos {
+            let time = event.get(column).and_then(Value::as_i64).map(|ns| Timestamp::from_nanosecond(ns.into()));
+            if let Some(time) = time {
+                event.insert(column.clone(), time.map_or(Value::Null, |time| time.to_string().into()));
             }
         }
+        take(event);
         // Rows are as good as bytes to see how far it is.
         let read = (u128::from(bytes) * u128::from(done) / u128::from(total)) as u64;
         if read > told {
@@ -41,11 +63,30 @@ pub(super) fn rows(path: &Path, sink: &mut Sink<'_>, mut progress: impl FnMut(u6
     Ok(())
 }
 
+/// The columns of nanoseconds since 1970, which the reader has for whole numbers.
+///
+/// # Errors
+/// When there is a column that the reader cannot read.
+fn nanosecond_columns(schema: &SchemaDescriptor) -> Result<Vec<String>, ParquetError> {
+    let mut nanos = Vec::new();
+    for column in schema.columns() {
+        let name = column.path().string();
+        if column.converted_type() == ConvertedType::INTERVAL {
+            return Err(ParquetError::NYI(format!("column {name} is an INTERVAL: leave it out of the file")));
+        }
+        match column.logical_type_ref() {
+            Some(LogicalType::Timestamp(time)) if time.unit == TimeUnit::NANOS => nanos.push(name),
+            _ => {}
+        }
+    }
+    Ok(nanos)
+}
+
 fn event_of(row: &Row) -> Map<String, Value> {
     row.get_column_iter().map(|(name, field)| (name.clone(), value_of(field))).collect()
 }
 
-/// A field as JSON, as events have it: times are RFC 3339.
+/// A field as JSON, as events have it: times are RFC 3339, and taken for UTC where nothing is said of that.
 fn value_of(field: &Field) -> Value {
     let time = |time: Result<Timestamp, jiff::Error>| time.map_or(Value::Null, |time| time.to_string().into());
     match field {
@@ -56,6 +97,8 @@ fn value_of(field: &Field) -> Value {
             date.map_or(Value::Null, |date| date.to_string().into())
         }
         Field::Float(number) => f64::from(*number).into(),
+        // Written as text, such as 12.50.
+        Field::Decimal(_) => field.to_json_value().as_str().and_then(|text| text.parse::<f64>().ok()).into(),
         Field::Group(row) => event_of(row).into(),
         Field::ListInternal(list) => list.elements().iter().map(value_of).collect(),
         // Whole numbers, texts and the like.
@@ -86,6 +129,8 @@ mod tests {
         required boolean odd;
         required binary zone (UTF8);
         required int32 day (DATE);
+        required int64 cents (DECIMAL(9,2));
+        required int64 exactly (TIMESTAMP(NANOS, true));
     }";
 
     /// So many rows; every third has no stops.
@@ -112,9 +157,17 @@ mod tests {
             column!(BoolType, all.iter().map(|i| i % 2 == 1).collect(), None);
             column!(ByteArrayType, all.iter().map(|i| ByteArray::from(format!("z{i}").as_str())).collect(), None);
             column!(Int32Type, all.iter().map(|_| 19_783).collect(), None);
+            column!(Int64Type, all.iter().map(|i| 1050 + i).collect(), None);
+            column!(Int64Type, all.iter().map(|i| 1_709_280_000_000_000_000 + i * 500_000_000).collect(), None);
             columns.close().unwrap();
         }
         writer.close().unwrap();
+    }
+
+    fn events(path: &Path, progress: impl FnMut(u64)) -> Result<Vec<Value>, TrainingError> {
+        let mut events = Vec::new();
+        each(path, |event| events.push(event.into()), progress)?;
+        Ok(events)
     }
 
     fn use_case(folder: &Path) -> UseCaseDir {
@@ -130,13 +183,14 @@ mod tests {
         let path = folder.path().join("trips.parquet");
         for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY, Compression::ZSTD(Default::default())] {
             write(&path, 10, compression);
-            let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
-            let events: Vec<Value> =
-                reader.get_row_iter(None).unwrap().map(|row| event_of(&row.unwrap()).into()).collect();
+            let events = events(&path, |_| {}).unwrap();
             assert_eq!(events.len(), 10);
             assert_eq!(
                 events[1],
-                json!({"at": "2024-03-01T08:00:01Z", "fare": 0.5, "stops": 1, "odd": true, "zone": "z1", "day": "2024-03-01"})
+                json!({
+                    "at": "2024-03-01T08:00:01Z", "fare": 0.5, "stops": 1, "odd": true, "zone": "z1", "day": "2024-03-01",
+                    "cents": 10.51, "exactly": "2024-03-01T08:00:00.5Z",
+                })
             );
             assert_eq!(events[3]["stops"], Value::Null);
         }

@@ -6,9 +6,13 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::{Map, Value};
 
+use super::topic::Reached;
+
 /// What was read.
 #[derive(Debug)]
-pub(super) struct Gathered {
+pub(crate) struct Gathered {
+    /// The names of the columns.
+    pub(super) columns: Vec<String>,
     pub(super) rows: Matrix,
     /// The label of each row, where labels are wanted and it has one.
     pub(super) labels: Vec<Option<bool>>,
@@ -51,13 +55,24 @@ impl<'a> Sink<'a> {
         !self.reservoir.kept.is_empty() && self.reservoir.kept.iter().all(|(_, label)| label.is_none())
     }
 
+    /// Whether there was no event, valid or not.
+    pub(super) fn is_empty(&self) -> bool {
+        self.read == 0
+    }
+
+    /// How far it is, where so much is `done` of `total`.
+    pub(super) fn reached(&self, done: u64, total: u64) -> Reached<'_> {
+        Reached { done, total, left_out: self.left_out, first_fault: self.first_fault.as_ref() }
+    }
+
     /// What was taken.
     pub(super) fn finish(self) -> Gathered {
         let Self { featurizer, reservoir, read, left_out, first_fault, .. } = self;
         let mut rows = Matrix::with_capacity(featurizer.columns().len(), reservoir.kept.len());
         reservoir.kept.iter().for_each(|(row, _)| rows.push(row));
         let labels = reservoir.kept.into_iter().map(|(_, label)| label).collect();
-        Gathered { rows, labels, read, left_out, first_fault }
+        let columns = featurizer.columns().iter().map(|column| column.name.clone()).collect();
+        Gathered { columns, rows, labels, read, left_out, first_fault }
     }
 
     /// Takes an event of JSON, which may say itself whether it is an anomaly.

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::Request;
 use pulse_features::UseCaseDir;
 use pulse_ml_service::{Limits, Management, MlService, ModelSlot, Registry, ServedUseCase, follow, load_or_train};
-use pulse_runtime::Health;
+use pulse_runtime::{Health, Secret};
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -25,6 +25,10 @@ struct Followed {
 
 /// Two versions, of which the first one is in force.
 fn followed() -> Followed {
+    with(Management::Open)
+}
+
+fn with(management: Management) -> Followed {
     let (folder, dir) = pumps();
     let versions = [0, 1].map(|kind| store(folder.path(), &dir, kind));
     Registry::new(&dir).unwrap().activate(&versions[0], None).unwrap();
@@ -34,7 +38,7 @@ fn followed() -> Followed {
     let stop = CancellationToken::new();
     tokio::spawn(follow(served.clone(), stop.clone()));
     let (metrics, health) = (prometheus::Registry::new(), Health::starting("waiting"));
-    let service = MlService::new(vec![served], Limits::default(), Management::Open, metrics, health).unwrap();
+    let service = MlService::new(vec![served], Limits::default(), management, metrics, health).unwrap();
     Followed { router: service.router(), versions, dir, folder, _stop: stop.drop_guard() }
 }
 
@@ -44,7 +48,8 @@ impl Followed {
     }
 
     async fn delete(&self, path: &str) -> crate::fixture::Answer {
-        send(&self.router, Request::delete(path).body(Body::empty()).unwrap()).await
+        let request = Request::delete(path).header("authorization", "Bearer hunter2");
+        send(&self.router, request.body(Body::empty()).unwrap()).await
     }
 
     /// What is listed of a version.
@@ -144,7 +149,15 @@ async fn what_cannot_be_a_candidate_is_refused() {
 
 #[tokio::test]
 async fn a_version_is_removed_unless_it_is_used() {
-    let it = followed();
+    let open = followed();
+    let refused = open.delete(&format!("/models/pumps/{}", open.versions[1])).await.problem(403);
+    assert!(refused["detail"].as_str().unwrap().contains("set ml_service.token"), "it cannot be undone: {refused}");
+
+    let it = with(Management::Token(Secret::new("hunter2")));
+    let post = async |_: &Router, path: &str, _: &str| {
+        let request = Request::post(path).header("authorization", "Bearer hunter2");
+        send(&it.router, request.body(Body::empty()).unwrap()).await
+    };
     let path = |version: usize| format!("/models/pumps/{}", it.versions[version]);
     let refused = it.delete(&path(0)).await.problem(409);
     assert!(refused["detail"].as_str().unwrap().contains("put another one in force first"), "{refused}");

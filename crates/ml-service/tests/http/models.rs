@@ -27,7 +27,7 @@ pub(crate) fn pumps() -> (tempfile::TempDir, UseCaseDir) {
 
 /// Stores a version, another one for each `kind`.
 pub(crate) fn store(folder: &Path, dir: &UseCaseDir, kind: u32) -> String {
-    let rows: String = (0..300).map(|i| format!("{},{}\n", i * 7919 % (101 + kind), i * 104_729 % 103)).collect();
+    let rows: String = (0..600).map(|i| format!("{},{}\n", i * 7919 % (101 + kind), i * 104_729 % 103)).collect();
     let path = folder.join("events.csv");
     std::fs::write(&path, format!("load,flow\n{rows}")).unwrap();
     let files = Files { paths: vec![path], label: None, max_rows: 1000 };
