@@ -94,7 +94,7 @@ pub fn load_or_train(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model>, T
             let model = Arc::new(model);
             tracing::info!(use_case = dir.use_case.name, version = %model.version(), "stored model loaded");
             slot.set(Arc::clone(&model));
-            return Ok(model);
+            Ok(model)
         }
         Ok(None) => train_from_sample(dir, slot),
         Err(error) => {
