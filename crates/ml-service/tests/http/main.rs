@@ -11,6 +11,7 @@ mod impostors;
 mod limits;
 mod models;
 mod oip;
+mod python_client;
 mod remote;
 mod remote_faults;
 mod remote_replicas;
