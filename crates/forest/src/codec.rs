@@ -63,7 +63,7 @@ impl IsolationForest {
             bytes.extend(number.to_le_bytes());
         }
         self.centres.iter().take(self.columns).for_each(|centre| bytes.extend(centre.to_le_bytes()));
-        with_trees!(&self.trees, trees => trees.iter().for_each(|tree| write(tree, self.columns, &mut bytes)));
+        with_trees!(&self.trees, trees => trees.iter().for_each(|tree| write(tree, &mut bytes)));
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
         bytes
     }
@@ -116,18 +116,18 @@ fn kind_of<N: Branch>(_trees: &[Tree<N>]) -> u32 {
     N::COLUMNS as u32
 }
 
-fn write<N: Branch>(tree: &Tree<N>, columns: usize, bytes: &mut Vec<u8>) {
+fn write<N: Branch>(tree: &Tree<N>, bytes: &mut Vec<u8>) {
     let mut open = vec![0_u32];
     while let Some(index) = open.pop() {
         let node = &tree.nodes()[index as usize];
         match node.second_child(index) {
             None => bytes.extend(LEAF.to_le_bytes()),
             Some(second) => {
-                node.write(columns, bytes);
+                node.write(bytes);
                 open.extend([second, second - 1]);
             }
         }
-        bytes.extend(tree.expected()[index as usize].to_le_bytes());
+        bytes.extend(tree.expected(index).to_le_bytes());
     }
 }
 
@@ -197,6 +197,10 @@ impl Reader<'_> {
 
     fn path_length(&mut self) -> Result<f32, DecodeError> {
         let length = self.f32()?;
-        if (0.0..=LONGEST).contains(&length) { Ok(length) } else { Err(DecodeError::Invalid("a path length")) }
+        if length.is_sign_positive() && length <= LONGEST {
+            Ok(length)
+        } else {
+            Err(DecodeError::Invalid("a path length"))
+        }
     }
 }

@@ -3,8 +3,9 @@
 //! The method is additive path-length attribution, in the spirit of DIFFI (Carletti, Terzi and Susto, 2023), which also
 //! credits the splits on a row's path. In a random tree, a node of `n` rows has `c(n)` splits still to be
 //! expected. A split that leads from `n` rows to `m` shortens the path by `c(n) - c(m) - 1`: much where it cuts a few rows
-//! off, less than nothing where it cuts a few others off. That is credited to the split's column. Over a path it telescopes, and
-//! over the trees
+//! off, less than nothing where it cuts a few others off. That is credited to the split's column; of a split on a sum
+//! `a_1 x_1 + a_2 x_2 + …`, to each column by its part of `|a_1 (x_1 - m_1)| + |a_2 (x_2 - m_2)| + …`, where `m` are the means of the
+//! training rows. Over a path it telescopes, and over the trees
 //!
 //! `sum over columns of reduction(column) = c(sample size) - E[h(x)]`,
 //!
@@ -13,10 +14,18 @@
 use linfa::Float;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis};
 
-use crate::forest::{BLOCK, IsolationForest, Trees, with_trees};
-use crate::layout::{lay_out, slots};
-use crate::node::Node;
-use crate::tree::{LANES, TREES, Tree};
+use crate::forest::{IsolationForest, Trees, with_trees};
+use crate::layout::narrow;
+use crate::tree::credit::{BLOCK, Pairs};
+use crate::tree::{Branch, LANES, TREES, Tree};
+
+/// Bytes of the fastest cache of a usual machine.
+const FASTEST_CACHE: usize = 32 << 10;
+/// Bytes of rows that pass a tree before the next where a tree has to be fetched again from a slow cache each time: so many rows that
+/// this hardly counts. They come one after another, which caches foresee.
+const MANY_ROWS: usize = 1 << 20;
+/// Columns of a row that is laid out without a place on the heap, and one more.
+const SMALL: usize = 32;
 
 impl IsolationForest {
     /// For each column, by how many splits it shortened the mean path of `row`; negative where the row is more usual than
@@ -26,20 +35,8 @@ impl IsolationForest {
     /// When the row has not [`columns`](Self::columns) values.
     #[must_use]
     pub fn path_reductions<F: Float>(&self, row: &[F]) -> Vec<f64> {
-        let mut credits = vec![0.0_f32; self.columns + 1];
-        self.with_laid_out(row, |row| {
-            with_trees!(&self.trees, trees => {
-                let (together, rest) = trees.as_chunks::<TREES>();
-                let (mut paths, mut path) = (Vec::new(), Vec::new());
-                for trees in together {
-                    Tree::credit(trees, row, &self.centres, &mut paths, &mut credits);
-                }
-                for tree in rest {
-                    Tree::credit(std::array::from_ref(tree), row, &self.centres, &mut path, &mut credits);
-                }
-            });
-        });
-        credits[..self.columns].iter().map(|&credit| self.per_tree(credit)).collect()
+        assert_eq!(row.len(), self.columns, "a row must have one value per column of the forest");
+        with_trees!(&self.trees, trees => self.reduce(trees, row))
     }
 
     /// [`path_reductions`](Self::path_reductions) of many rows, each the same as alone, in less time than one by one.
@@ -50,16 +47,19 @@ impl IsolationForest {
     pub fn path_reductions_of_rows<F: Float>(&self, rows: ArrayView2<'_, F>) -> Array2<f64> {
         assert_eq!(rows.ncols(), self.columns, "rows must have one value per column of the forest");
         let mut reductions = Array2::zeros(rows.dim());
-        match (&self.trees, slots(self.columns)) {
-            (Trees::One(trees), 0..=16) => self.reduce_blocks::<F, 16>(trees, rows, reductions.view_mut()),
-            (Trees::One(trees), 17..=64) => self.reduce_blocks::<F, 64>(trees, rows, reductions.view_mut()),
-            // Wide rows, and splits on sums, whose credits cost more than their walks: side by side would gain nothing.
-            _ => {
-                for (row, mut reduced) in rows.rows().into_iter().zip(reductions.rows_mut()) {
-                    reduced.assign(&Array1::from(self.path_reductions(&row.to_vec())));
-                }
+        if rows.nrows() < LANES / 2 {
+            for (row, mut reduced) in rows.rows().into_iter().zip(reductions.rows_mut()) {
+                reduced.assign(&Array1::from(self.path_reductions(&row.to_vec())));
             }
+            return reductions;
         }
+        with_trees!(&self.trees, trees => match self.columns {
+            0..8 => self.reduce_rows::<_, F, 8>(trees, rows, reductions.view_mut()),
+            8..32 => self.reduce_rows::<_, F, 32>(trees, rows, reductions.view_mut()),
+            32..128 => self.reduce_rows::<_, F, 128>(trees, rows, reductions.view_mut()),
+            // More than MAX_COLUMNS.
+            _ => self.reduce_rows::<_, F, 1024>(trees, rows, reductions.view_mut()),
+        });
         reductions
     }
 
@@ -90,28 +90,71 @@ impl IsolationForest {
         f64::from(credit) / self.trees() as f64
     }
 
-    /// Reductions of rows that are laid out in `SLOTS` slots each.
-    fn reduce_blocks<F: Float, const SLOTS: usize>(
+    /// Lays out a row, and behind it the missing value that leaves look at.
+    fn lay_out<N: Branch, F: Float>(&self, row: impl IntoIterator<Item = F>, pairs: &mut [[f32; 2]]) {
+        let values = row.into_iter().map(narrow).chain([f32::NAN]);
+        for ((pair, value), &centre) in pairs.iter_mut().zip(values).zip(&self.centres) {
+            *pair = N::pair(value, centre);
+        }
+    }
+
+    /// Reductions of one row.
+    fn reduce<N: Branch, F: Float>(&self, trees: &[Tree<N>], row: &[F]) -> Vec<f64> {
+        let (mut small, mut large) = ([[0.0; 2]; SMALL], Vec::new());
+        let laid_out = match small.get_mut(..=self.columns) {
+            Some(small) => small,
+            None => {
+                large.resize(self.columns + 1, [0.0; 2]);
+                &mut large[..]
+            }
+        };
+        self.lay_out::<N, F>(row.iter().copied(), laid_out);
+        let row = &*laid_out;
+        let mut credits = vec![0.0; row.len()];
+        let (together, rest) = trees.as_chunks::<TREES>();
+        let (mut paths, mut path) = (Vec::new(), Vec::new());
+        for trees in together {
+            Tree::credit(trees, row, &mut paths, &mut credits);
+        }
+        for tree in rest {
+            Tree::credit(std::array::from_ref(tree), row, &mut path, &mut credits);
+        }
+        credits[..self.columns].iter().map(|&credit| self.per_tree(credit)).collect()
+    }
+
+    /// Reductions of rows of fewer than `COLUMNS` columns.
+    fn reduce_rows<N: Branch, F: Float, const COLUMNS: usize>(
         &self,
-        trees: &[Tree<Node>],
+        trees: &[Tree<N>],
         rows: ArrayView2<'_, F>,
         mut reductions: ArrayViewMut2<'_, f64>,
     ) {
-        let mut centres = [0.0; SLOTS];
-        centres[..self.centres.len()].copy_from_slice(&self.centres);
-        let block_rows = rows.nrows().min(BLOCK).next_multiple_of(LANES);
-        let mut laid_out = vec![[0.0; SLOTS]; block_rows];
-        let mut credits = vec![[0.0; SLOTS]; block_rows];
-        let blocks = rows.axis_chunks_iter(Axis(0), BLOCK);
-        for (rows, mut reductions) in blocks.zip(reductions.axis_chunks_iter_mut(Axis(0), BLOCK)) {
-            rows.rows().into_iter().zip(&mut laid_out).for_each(|(row, slots)| lay_out(row.iter().copied(), slots));
-            let laid_out = &laid_out[..rows.nrows().next_multiple_of(LANES)];
-            credits.fill([0.0; SLOTS]);
-            trees.iter().for_each(|tree| tree.credit_rows(laid_out, &centres, &mut credits));
-            for (mut reductions, credits) in reductions.rows_mut().into_iter().zip(&credits) {
-                reductions.iter_mut().zip(credits).for_each(|(reduction, &credit)| *reduction = self.per_tree(credit));
+        let blocks = Self::blocks_at_once(trees, size_of::<[(Pairs<COLUMNS>, [f32; COLUMNS]); BLOCK]>());
+        let blocks = blocks.min(rows.nrows().div_ceil(BLOCK));
+        let mut laid_out = vec![[[0.0; 2]; COLUMNS]; blocks * BLOCK];
+        let mut credits = vec![[0.0; COLUMNS]; blocks * BLOCK];
+        let chunks = rows.axis_chunks_iter(Axis(0), blocks * BLOCK);
+        for (rows, mut reductions) in chunks.zip(reductions.axis_chunks_iter_mut(Axis(0), blocks * BLOCK)) {
+            for (row, pairs) in rows.rows().into_iter().zip(&mut laid_out) {
+                self.lay_out::<N, F>(row.iter().copied(), pairs);
+            }
+            credits.fill([0.0; COLUMNS]);
+            for tree in trees {
+                let blocks = laid_out.as_chunks().0.iter().zip(credits.as_chunks_mut().0);
+                for (block, (laid_out, credits)) in blocks.enumerate() {
+                    tree.credit_rows(laid_out, rows.nrows().saturating_sub(block * BLOCK), credits);
+                }
+            }
+            for (mut reductions, row) in reductions.rows_mut().into_iter().zip(&credits) {
+                reductions.iter_mut().zip(row).for_each(|(reduction, &credit)| *reduction = self.per_tree(credit));
             }
         }
+    }
+
+    /// How many blocks of rows, of so many bytes each, pass one tree before the next.
+    fn blocks_at_once<N: Branch>(trees: &[Tree<N>], bytes: usize) -> usize {
+        let large = trees.iter().any(|tree| tree.bytes() > FASTEST_CACHE);
+        (if large { MANY_ROWS } else { FASTEST_CACHE / 2 } / bytes).max(1)
     }
 }
 

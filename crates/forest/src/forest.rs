@@ -14,7 +14,7 @@ use crate::plane::Plane;
 use crate::tree::{Branch, LANES, TREES, Tree};
 
 /// Rows that pass one tree before the next: few enough to stay in the fastest cache beside it.
-pub(crate) const BLOCK: usize = 128;
+const BLOCK: usize = 128;
 /// Slots of a row that are laid out without a place on the heap.
 const SMALL: usize = 64;
 
@@ -152,22 +152,25 @@ impl IsolationForest {
     /// When the row has not [`columns`](Self::columns) values.
     #[must_use]
     pub fn score_one<F: Float>(&self, row: &[F]) -> f64 {
-        self.with_laid_out(row, |row| self.score_of(with_trees!(&self.trees, trees => total(trees, row))))
+        assert_eq!(row.len(), self.columns, "a row must have one value per column of the forest");
+        let row = row.iter().copied();
+        let slots = slots(self.columns);
+        let total = if slots <= SMALL {
+            let mut laid_out = [0.0; SMALL];
+            lay_out(row, &mut laid_out[..slots]);
+            // The mask changes no slot, and spares a check.
+            self.total(|slot| laid_out[slot & (SMALL - 1)])
+        } else {
+            let mut laid_out = vec![0.0; slots];
+            lay_out(row, &mut laid_out);
+            self.total(|slot| laid_out[slot])
+        };
+        self.score_of(total)
     }
 
-    /// Calls `then` with the slots of `row`.
-    pub(crate) fn with_laid_out<F: Float, T>(&self, row: &[F], then: impl FnOnce(&[f32]) -> T) -> T {
-        assert_eq!(row.len(), self.columns, "a row must have one value per column of the forest");
-        let slots = slots(self.columns);
-        let (mut small, mut large) = ([0.0; SMALL], Vec::new());
-        let laid_out = if slots <= SMALL {
-            &mut small[..slots]
-        } else {
-            large.resize(slots, 0.0);
-            &mut large
-        };
-        lay_out(row.iter().copied(), laid_out);
-        then(laid_out)
+    /// The path lengths of a row, given by its slots, summed in the order of the trees, as [`Tree::add_path_lengths`] does.
+    fn total(&self, row: impl Fn(usize) -> f32) -> f64 {
+        with_trees!(&self.trees, trees => total(trees, row))
     }
 
     fn score_into<F: Float>(&self, rows: ArrayView2<'_, F>, scores: ArrayViewMut1<'_, f64>) {
@@ -219,11 +222,10 @@ impl IsolationForest {
     }
 }
 
-/// The path lengths of a row, summed in the order of the trees, as [`Tree::add_path_lengths`] does.
-fn total<N: Branch>(trees: &[Tree<N>], row: &[f32]) -> f64 {
+fn total<N: Branch>(trees: &[Tree<N>], row: impl Fn(usize) -> f32) -> f64 {
     let (together, rest) = trees.as_chunks::<TREES>();
-    let together = together.iter().flat_map(|trees| Tree::path_lengths(trees, row));
-    together.chain(rest.iter().map(|tree| tree.path_length(row))).map(f64::from).sum()
+    let together = together.iter().flat_map(|trees| Tree::path_lengths(trees, &row));
+    together.chain(rest.iter().map(|tree| tree.path_length(&row))).map(f64::from).sum()
 }
 
 impl<F: Float, D: Data<Elem = F>> PredictInplace<ArrayBase<D, Ix2>, Array1<f64>> for IsolationForest {

@@ -240,7 +240,7 @@ impl<'a, F: Float> Grower<'a, F> {
             let [low, high] = sides;
             [high, low]
         };
-        let cut = Cut { terms: &self.terms, at, missing_low, columns: self.columns.len() };
+        let cut = Cut { terms: &self.terms, at, missing_low };
         nodes[open.node as usize] = N::split(&cut, nodes.len() as u32 + 1);
         let (depth, constant) = (open.depth + 1, choice.constant);
         let first = self.add(nodes, first.0, depth, first.1, scale, constant);

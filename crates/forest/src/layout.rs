@@ -1,7 +1,7 @@
 //! How trees see a row.
 //!
-//! A row of `w` values is laid out as `2 w + 2` slots: every value and its negative, one slot that is always `NaN`, and one that
-//! is always 0.
+//! A row of `w` values is laid out as `2 w + 2` slots: every value and its negative, one slot that is always `NaN`, and a
+//! spare one.
 
 /// The largest number of columns that a forest can split on.
 pub const MAX_COLUMNS: usize = (1 << (SLOT_BITS - 1)) - 1;
@@ -22,11 +22,6 @@ pub(crate) fn slot_of(column: u32) -> u32 {
 /// The slot that is always `NaN`.
 pub(crate) fn missing_slot(columns: usize) -> u32 {
     2 * columns as u32
-}
-
-/// The slot that is always 0.
-pub(crate) fn zero_slot(columns: usize) -> u32 {
-    2 * columns as u32 + 1
 }
 
 /// A value as trees see it: the nearest finite `f32`, or `NaN`.

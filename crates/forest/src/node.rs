@@ -61,7 +61,7 @@ impl Branch for Node {
         (self.second() != index).then(|| self.second())
     }
 
-    fn write(&self, _columns: usize, bytes: &mut Vec<u8>) {
+    fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend((self.slot() as u16).to_le_bytes());
         bytes.extend(self.value.to_le_bytes());
     }
@@ -74,14 +74,22 @@ impl Branch for Node {
     }
 
     #[inline]
-    fn credit(
-        &self,
-        _row: impl Fn(usize) -> f32,
-        _centre: impl Fn(usize) -> f32,
-        reduction: f32,
-        mut credit: impl FnMut(usize, f32),
-    ) {
+    fn credit(&self, _second: impl Fn(usize) -> f32, reduction: f32, mut credit: impl FnMut(usize, f32)) {
         credit(self.slot() / 2, reduction);
+    }
+
+    #[inline]
+    fn pair(value: f32, _centre: f32) -> [f32; 2] {
+        [value, -value]
+    }
+
+    fn keep(&mut self, expected: f32) -> Option<f32> {
+        Some(expected.abs())
+    }
+
+    #[inline]
+    fn kept(&self) -> Option<f32> {
+        None
     }
 }
 
@@ -91,7 +99,7 @@ mod tests {
     use crate::layout::{MAX_COLUMNS, lay_out};
 
     fn split(column: u32, at: f32, missing_low: bool, second_child: u32) -> Node {
-        Node::split(&Cut { terms: &[(column, 1.0)], at, missing_low, columns: 1 }, second_child)
+        Node::split(&Cut { terms: &[(column, 1.0)], at, missing_low }, second_child)
     }
 
     fn next(node: Node, value: f64) -> u32 {

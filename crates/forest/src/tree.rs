@@ -6,6 +6,8 @@
 
 use crate::codec::{DecodeError, Reader};
 
+pub(crate) mod credit;
+
 /// Rows that walk through a tree side by side.
 pub(crate) const LANES: usize = 16;
 /// Trees that a single row walks through side by side.
@@ -20,8 +22,6 @@ pub(crate) struct Cut<'a> {
     pub(crate) at: f32,
     /// Whether the lower side has more rows, so that missing values go there.
     pub(crate) missing_low: bool,
-    /// Number of columns of the rows.
-    pub(crate) columns: usize,
 }
 
 /// A node of a tree: a split, whose second child stands right behind the first, or a leaf, which is its own second child.
@@ -46,21 +46,25 @@ pub(crate) trait Branch: Copy + Send + Sync {
     /// The second child of a split, of which this is the `index`th node; none for a leaf.
     fn second_child(&self, index: u32) -> Option<u32>;
 
-    /// Writes where a split cuts, of a forest on `columns` columns: a number below 65535 first.
-    fn write(&self, columns: usize, bytes: &mut Vec<u8>);
+    /// Writes where a split cuts: a number below 65535 first.
+    fn write(&self, bytes: &mut Vec<u8>);
 
     /// The split that was written, whose first number is `head`.
     fn read(head: u16, reader: &mut Reader<'_>, columns: usize, second_child: u32) -> Result<Self, DecodeError>;
 
-    /// Credits the columns of a split with what it reduced the path length of a row by, and the one behind the last with what a
-    /// leaf did, which is nothing. `centre` tells the mean of a column of the training rows.
-    fn credit(
-        &self,
-        row: impl Fn(usize) -> f32,
-        centre: impl Fn(usize) -> f32,
-        reduction: f32,
-        credit: impl FnMut(usize, f32),
-    );
+    /// Credits the columns of a split with what it reduced the path length of a row by. `second` tells of each column the second of
+    /// the row's slots, as [`pair`](Self::pair) has it.
+    fn credit(&self, second: impl Fn(usize) -> f32, reduction: f32, credit: impl FnMut(usize, f32));
+
+    /// The two slots of a value in a row that is explained, the value first; `centre` is the mean of its column.
+    fn pair(value: f32, centre: f32) -> [f32; 2];
+
+    /// Keeps the path length to this node and that still to be expected from there, negative if it is a leaf; gives it back where
+    /// there is no room for it.
+    fn keep(&mut self, expected: f32) -> Option<f32>;
+
+    /// What it has kept.
+    fn kept(&self) -> Option<f32>;
 }
 
 /// A tree; the root is the first node.
@@ -69,7 +73,7 @@ pub(crate) struct Tree<N> {
     /// As many as the next power of two, so that indices need no check; the last ones are copies of the last leaf, and never
     /// reached.
     nodes: Box<[N]>,
-    /// For each node the path length to it and that still to be expected from there.
+    /// What nodes do not keep of the path lengths that are expected from them.
     expected: Box<[f32]>,
     /// How many nodes there are without the copies.
     used: usize,
@@ -79,7 +83,13 @@ pub(crate) struct Tree<N> {
 impl<N: Branch> Tree<N> {
     /// A tree whose deepest leaf is `depth` splits below the root.
     pub(crate) fn new(nodes: &[N], expected: &[f32], depth: u32) -> Self {
-        Self { nodes: pad(nodes), expected: pad(expected), used: nodes.len(), depth }
+        let mut nodes = pad(nodes);
+        let mut keep = |(index, &expected): (usize, &f32)| {
+            let is_leaf = nodes[index].second_child(index as u32).is_none();
+            nodes[index].keep(if is_leaf { -expected.abs() } else { expected.abs() })
+        };
+        let apart: Vec<f32> = expected.iter().enumerate().filter_map(&mut keep).collect();
+        Self { nodes, expected: pad(&apart), used: expected.len(), depth }
     }
 
     /// Adds the path lengths of `rows` to `totals`; there are a multiple of [`LANES`] of them.
@@ -102,82 +112,14 @@ impl<N: Branch> Tree<N> {
         fixed!(64 128 256 512 1024 2048 4096 8192);
     }
 
-    /// Credits each column with what it reduced the path lengths of `rows` by; there are a multiple of [`LANES`] of them. Of
-    /// `centres` and of each row of `credits` only the first numbers are used.
-    pub(crate) fn credit_rows<const SLOTS: usize>(
-        &self,
-        rows: &[[f32; SLOTS]],
-        centres: &[f32; SLOTS],
-        credits: &mut [[f32; SLOTS]],
-    ) {
-        let rows = rows.as_chunks::<LANES>().0.iter().zip(credits.as_chunks_mut::<LANES>().0);
-        macro_rules! fixed {
-            ($($nodes:literal)*) => {
-                match self.nodes.len() {
-                    $($nodes => {
-                        let nodes = <&[N; $nodes]>::try_from(&*self.nodes);
-                        let expected = <&[f32; $nodes]>::try_from(&*self.expected);
-                        if let (Ok(nodes), Ok(expected)) = (nodes, expected) {
-                            let node = |at: u32| {
-                                let at = at as usize & ($nodes - 1);
-                                (&nodes[at], expected[at])
-                            };
-                            rows.for_each(|(rows, credits)| credit_lanes(node, rows, centres, self.depth, credits));
-                        }
-                    })*
-                    _ => {
-                        let node = |at: u32| (&self.nodes[at as usize], self.expected[at as usize]);
-                        rows.for_each(|(rows, credits)| credit_lanes(node, rows, centres, self.depth, credits));
-                    }
-                }
-            };
-        }
-        fixed!(64 128 256 512 1024 2048 4096 8192);
+    /// Path lengths of one row, given by its slots, in some trees.
+    pub(crate) fn path_lengths(trees: &[Self; TREES], row: impl Fn(usize) -> f32) -> [f32; TREES] {
+        walk(|tree, at| &trees[tree].nodes[at as usize], |_, slot| row(slot), depth_of(trees))
     }
 
-    /// Credits each column with what it reduced the path length of `row` by, of what is expected at the root. `paths` is for use
-    /// again and again.
-    pub(crate) fn credit<const WALKS: usize>(
-        trees: &[Self; WALKS],
-        row: &[f32],
-        centres: &[f32],
-        paths: &mut Vec<[u32; WALKS]>,
-        credits: &mut [f32],
-    ) {
-        // The walks come first: each step of them waits for the one before, and none of these for any other.
-        let mut at = [0; WALKS];
-        paths.clear();
-        paths.push(at);
-        for _ in 0..depth_of(trees) {
-            for (tree, at) in trees.iter().zip(&mut at) {
-                *at = tree.nodes[*at as usize].next(|slot| row[slot]);
-            }
-            if N::LOOKS && paths.last() == Some(&at) {
-                break;
-            }
-            paths.push(at);
-        }
-        for (walk, tree) in trees.iter().enumerate() {
-            for [from, to] in paths.array_windows() {
-                let (from, to) = (from[walk] as usize, to[walk] as usize);
-                if from == to {
-                    break;
-                }
-                let reduction = tree.expected[from] - tree.expected[to];
-                let centre = |column| centres[column];
-                tree.nodes[from].credit(|slot| row[slot], centre, reduction, |column, share| credits[column] += share);
-            }
-        }
-    }
-
-    /// Path lengths of one row in some trees.
-    pub(crate) fn path_lengths(trees: &[Self; TREES], row: &[f32]) -> [f32; TREES] {
-        walk(|tree, at| &trees[tree].nodes[at as usize], |_, slot| row[slot], depth_of(trees))
-    }
-
-    /// Path length of one row.
-    pub(crate) fn path_length(&self, row: &[f32]) -> f32 {
-        let [path_length] = walk(|_, at| &self.nodes[at as usize], |_, slot| row[slot], self.depth);
+    /// Path length of one row, given by its slots.
+    pub(crate) fn path_length(&self, row: impl Fn(usize) -> f32) -> f32 {
+        let [path_length] = walk(|_, at| &self.nodes[at as usize], |_, slot| row(slot), self.depth);
         path_length
     }
 
@@ -186,9 +128,16 @@ impl<N: Branch> Tree<N> {
         &self.nodes[..self.used]
     }
 
-    /// For each node the path length to it and that still to be expected from there.
-    pub(crate) fn expected(&self) -> &[f32] {
-        &self.expected
+    /// The path length to a node and that still to be expected from there.
+    #[inline]
+    pub(crate) fn expected(&self, index: u32) -> f32 {
+        let kept = self.nodes[index as usize].kept();
+        kept.map_or_else(|| self.expected[index as usize], f32::abs)
+    }
+
+    /// Bytes that walks which credit look at.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.nodes) + size_of_val(&*self.expected)
     }
 
     /// Splits above the deepest leaf.
@@ -258,28 +207,4 @@ fn walk<'a, N: Branch + 'a, const WALKS: usize>(
         }
     }
     std::array::from_fn(|walk| node(walk, at[walk]).path_length())
-}
-
-/// Walks of rows through one tree, where `node` tells of an index the node there and what is expected from it.
-#[inline(always)]
-fn credit_lanes<'a, N: Branch + 'a, const SLOTS: usize>(
-    node: impl Fn(u32) -> (&'a N, f32),
-    rows: &[[f32; SLOTS]; LANES],
-    centres: &[f32; SLOTS],
-    depth: u32,
-    credits: &mut [[f32; SLOTS]; LANES],
-) {
-    let mut at = [0; LANES];
-    let mut expected = [node(0).1; LANES];
-    for _ in 0..depth {
-        for lane in 0..LANES {
-            let row = |slot: usize| rows[lane][slot & (SLOTS - 1)];
-            let (from, _) = node(at[lane]);
-            at[lane] = from.next(row);
-            let (_, after) = node(at[lane]);
-            let credit = |column: usize, share: f32| credits[lane][column & (SLOTS - 1)] += share;
-            from.credit(row, |column| centres[column & (SLOTS - 1)], expected[lane] - after, credit);
-            expected[lane] = after;
-        }
-    }
 }

@@ -71,7 +71,9 @@ proptest! {
         let mut bytes = some_bytes();
         let length = bytes.len() - 8;
         changes.into_iter().for_each(|(at, byte)| bytes[8 + (at - 8) % (length - 8)] = byte);
-        if let Ok(forest) = IsolationForest::from_bytes(&signed(bytes)) {
+        let bytes = signed(bytes);
+        if let Ok(forest) = IsolationForest::from_bytes(&bytes) {
+            prop_assert_eq!(forest.to_bytes(), bytes);
             let score = forest.score_one(&row[..forest.columns()]);
             prop_assert!((0.0..=1.0).contains(&score), "{score}");
             prop_assert_eq!(forest.contributions(&row[..forest.columns()]).len(), forest.columns());

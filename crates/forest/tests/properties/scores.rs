@@ -5,7 +5,24 @@ use linfa::Dataset;
 use linfa::traits::{Fit, Predict};
 use ndarray::{Array2, Axis};
 use proptest::prelude::*;
-use pulse_forest::IsolationForest;
+use pulse_forest::{ForestParams, IsolationForest};
+
+#[test]
+fn rows_of_many_blocks_are_explained_as_alone() {
+    let rows = Array2::from_shape_fn((700, 9), |(row, column)| match (row * 31 + column * 17) % 97 {
+        0 => f64::NAN,
+        value => (value * value % 89) as f64,
+    });
+    for params in [ForestParams::default(), ForestParams::accurate()] {
+        let forest = fit(&rows, &params.trees(5));
+        let together = forest.contributions_of_rows(rows.view());
+        let single = forest.contributions_of_rows(rows.mapv(|value| value as f32).view());
+        assert_eq!(together, single);
+        for (row, together) in rows.rows().into_iter().zip(together.rows()) {
+            assert_eq!(forest.contributions(&row.to_vec()), together.to_vec());
+        }
+    }
+}
 
 proptest! {
     #[test]
