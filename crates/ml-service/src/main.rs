@@ -77,7 +77,7 @@ async fn models(
         following.spawn(follow(use_case.clone(), stop.clone()));
         match trained.context("training panicked")? {
             Ok(_) => {}
-            Err(TrainingError::NoSample(_)) => {
+            Err(TrainingError::NoSample(_)) if only_the_forest_decides(&dir) => {
                 let (first, stop) = (first.clone(), stop.clone());
                 following.spawn(async move {
                     // Given up, the next start begins anew.
@@ -85,14 +85,20 @@ async fn models(
                 });
             }
             Err(error) => {
-                let (use_case, reason) = (use_case.name(), chain(&error));
-                tracing::warn!(use_case, reason, "there is no model: /predict answers 503");
+                let reason = chain(&error);
+                tracing::warn!(use_case = use_case.name(), reason, "there is no model: /predict answers 503");
+                use_case.slot().fail(reason);
             }
         }
     }
     health.set_ready();
     following.join_all().await;
     Ok(())
+}
+
+/// Whether nothing is found without a model. Else processors need not wait for one, but go on with their other detectors.
+fn only_the_forest_decides(dir: &UseCaseDir) -> bool {
+    dir.use_case.detectors.rolling.as_ref().is_none_or(|rolling| !rolling.decides)
 }
 
 async fn first_model(dir: UseCaseDir, use_case: ServedUseCase, first: FirstModels) {

@@ -18,16 +18,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use pulse_core::names::processor_group;
+use pulse_kafka::Onlooker;
 
 use crate::process::Process;
+use crate::stack::until;
 use noise::Noise;
 use settle::Verdict;
 use world::World;
 
 pub use failover::{Failover, failover};
-
-/// Before the first thing happens.
-const CALM: Duration = Duration::from_secs(2);
 
 /// A run.
 #[derive(Debug, Clone)]
@@ -72,6 +72,14 @@ fn simulator(world: &World, rate: u32) -> anyhow::Result<Process> {
     world.fleet.process("simulator", &[("PULSE__SIMULATOR__RATE", &rate), ("PULSE__SIMULATOR__ANOMALY_RATE", "0.03")])
 }
 
+/// Waits until a second's events were judged, so that all that happens happens to processors that are at work.
+async fn at_work(world: &World, rate: u32) -> anyhow::Result<()> {
+    let use_case = &world.dir.use_case;
+    let onlooker = Onlooker::new(&world.kafka(), &processor_group(&use_case.name), &use_case.topic).await?;
+    until("processors to be at work", async || Ok(onlooker.committed().await?.values().sum::<u64>() >= u64::from(rate)))
+        .await
+}
+
 async fn run(
     chaos: &Chaos,
     world: &mut World,
@@ -80,7 +88,7 @@ async fn run(
 ) -> anyhow::Result<Verdict> {
     simulator.ready().await?;
     let noise = Noise::start(&world.kafka(), &world.dir.use_case.topic)?;
-    tokio::time::sleep(CALM).await;
+    at_work(world, chaos.rate).await?;
     let steps = plan::plan(chaos.seed, chaos.length);
     say(&format!("seed {}, {} s, {} steps", chaos.seed, chaos.length.as_secs(), steps.len()));
     let begun = Instant::now();
