@@ -4,7 +4,6 @@
 //! model in force unless there is one by then. The others [follow](crate::follow) that, so that all have the same model. Nobody
 //! who trains or chooses one by hand meanwhile is held up or overridden.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use pulse_core::ports::{Clock, TopicReader};
@@ -12,7 +11,7 @@ use pulse_features::UseCaseDir;
 use tokio::task::spawn_blocking;
 
 use crate::model_slot::WarmUp;
-use crate::registry::{Provenance, Registry, RegistryError};
+use crate::registry::{Provenance, Registry, RegistryError, TrainingLock};
 use crate::served::ServedUseCase;
 use crate::training::{Gathered, Reached, TopicError, Trained, chain, gather_first, grow};
 
@@ -67,51 +66,43 @@ async fn train<R: TopicReader>(
     };
     let gathered = gather_first(dir, &mut reader, events, progress).await?;
     let source = format!("the first {events} events of {topic}");
-    let mut gathered = Some((gathered, source, clock.now().to_string()));
-    let dir = Arc::new(dir.clone());
-    while let Some((rows, source, trained_at)) = gathered.take() {
-        let (dir, one) = (Arc::clone(&dir), use_case.clone());
-        let outcome = spawn_blocking(move || grow_and_store(&dir, &one, rows, source, trained_at)).await??;
-        match outcome {
-            Outcome::Done => {}
-            Outcome::Locked(rest) => {
-                say(use_case, "another process trains the model".to_owned(), 0, None);
-                tokio::time::sleep(LOOK).await;
-                gathered = Some(*rest);
-            }
-        }
-    }
+    let lock = lock(use_case).await?;
+    let (dir, grown_for, trained_at) = (dir.clone(), use_case.clone(), clock.now().to_string());
+    let stored = spawn_blocking(move || grow_and_store(&dir, &grown_for, gathered, source, trained_at, lock));
+    stored.await??;
     // Where another one was put in force first, that is taken up.
     use_case.slot().wait().await;
     Ok(())
 }
 
-/// What came of growing a forest.
-enum Outcome {
-    Done,
-    /// Somebody else trains: what it was to be grown on.
-    Locked(Box<(Gathered, String, String)>),
+/// The right to train, once nobody else has it.
+async fn lock(use_case: &ServedUseCase) -> Result<TrainingLock, AnyError> {
+    loop {
+        let registry = use_case.registry().clone();
+        match spawn_blocking(move || registry.lock()).await? {
+            Err(RegistryError::Locked { .. }) => {
+                say(use_case, "another process trains the model".to_owned(), 0, None);
+                tokio::time::sleep(LOOK).await;
+            }
+            locked => return Ok(locked?),
+        }
+    }
 }
 
+/// Grows a forest where no model is in force by now. The lock is held to the end, also where nobody waits for that.
 fn grow_and_store(
     dir: &UseCaseDir,
     use_case: &ServedUseCase,
     gathered: Gathered,
     source: String,
     trained_at: String,
-) -> Result<Outcome, AnyError> {
+    _lock: TrainingLock,
+) -> Result<(), AnyError> {
     let registry = use_case.registry();
-    let _lock = match registry.lock() {
-        Ok(lock) => lock,
-        Err(RegistryError::Locked { .. }) => return Ok(Outcome::Locked(Box::new((gathered, source, trained_at)))),
-        Err(error) => return Err(error.into()),
-    };
-    if registry.standing()?.active.is_some() {
-        return Ok(Outcome::Done);
+    if registry.standing()?.active.is_none() {
+        store(registry, use_case, grow(dir, gathered)?, source, trained_at)?;
     }
-    let trained = grow(dir, gathered)?;
-    store(registry, use_case, trained, source, trained_at)?;
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 /// Stores a model, and puts it in force where none is.
