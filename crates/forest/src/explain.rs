@@ -35,8 +35,7 @@ impl IsolationForest {
     /// When the row has not [`columns`](Self::columns) values.
     #[must_use]
     pub fn path_reductions<F: Float>(&self, row: &[F]) -> Vec<f64> {
-        assert_eq!(row.len(), self.columns, "a row must have one value per column of the forest");
-        with_trees!(&self.trees, trees => self.reduce(trees, row))
+        self.reduce(row).1
     }
 
     /// [`path_reductions`](Self::path_reductions) of many rows, each the same as alone, in less time than one by one.
@@ -75,6 +74,17 @@ impl IsolationForest {
         shares
     }
 
+    /// The score of a row and its [`contributions`](Self::contributions): the same as apart, by one walk through the trees.
+    ///
+    /// # Panics
+    /// When the row has not [`columns`](Self::columns) values.
+    #[must_use]
+    pub fn score_and_contributions<F: Float>(&self, row: &[F]) -> (f64, Vec<f64>) {
+        let (total, mut shares) = self.reduce(row);
+        to_shares(&mut shares);
+        (self.score_of(total), shares)
+    }
+
     /// [`contributions`](Self::contributions) of many rows, each the same as alone, in less time than one by one.
     ///
     /// # Panics
@@ -98,8 +108,13 @@ impl IsolationForest {
         }
     }
 
-    /// Reductions of one row.
-    fn reduce<N: Branch, F: Float>(&self, trees: &[Tree<N>], row: &[F]) -> Vec<f64> {
+    /// The path lengths of one row, summed in the order of the trees, and its reductions.
+    fn reduce<F: Float>(&self, row: &[F]) -> (f64, Vec<f64>) {
+        assert_eq!(row.len(), self.columns, "a row must have one value per column of the forest");
+        with_trees!(&self.trees, trees => self.reduce_by(trees, row))
+    }
+
+    fn reduce_by<N: Branch, F: Float>(&self, trees: &[Tree<N>], row: &[F]) -> (f64, Vec<f64>) {
         let (mut small, mut large) = ([[0.0; 2]; SMALL], Vec::new());
         let laid_out = match small.get_mut(..=self.columns) {
             Some(small) => small,
@@ -113,13 +128,16 @@ impl IsolationForest {
         let mut credits = vec![0.0; row.len()];
         let (together, rest) = trees.as_chunks::<TREES>();
         let (mut paths, mut path) = (Vec::new(), Vec::new());
+        let mut total = 0.0;
         for trees in together {
-            Tree::credit(trees, row, &mut paths, &mut credits);
+            let path_lengths = Tree::credit(trees, row, &mut paths, &mut credits);
+            path_lengths.iter().for_each(|&path_length| total += f64::from(path_length));
         }
         for tree in rest {
-            Tree::credit(std::array::from_ref(tree), row, &mut path, &mut credits);
+            let [path_length] = Tree::credit(std::array::from_ref(tree), row, &mut path, &mut credits);
+            total += f64::from(path_length);
         }
-        credits[..self.columns].iter().map(|&credit| self.per_tree(credit)).collect()
+        (total, credits[..self.columns].iter().map(|&credit| self.per_tree(credit)).collect())
     }
 
     /// Reductions of rows of fewer than `COLUMNS` columns.

@@ -213,7 +213,7 @@ impl IsolationForest {
     }
 
     /// The score of a row whose path lengths sum to `total`. `libm` has the same answer on every machine.
-    fn score_of(&self, total: f64) -> f64 {
+    pub(crate) fn score_of(&self, total: f64) -> f64 {
         if self.mean_path_length == 0.0 {
             // Grown on one row: nothing is known about what is unusual.
             return 0.5;

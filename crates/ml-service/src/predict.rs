@@ -112,12 +112,8 @@ pub(crate) fn many(use_case: &ServedUseCase, events: &[&RawValue]) -> Result<Bat
 
 /// Scores and explains every row of `table`, whose columns are the model's.
 fn judge(use_case: &ServedUseCase, model: &Model, table: &Matrix) -> impl Iterator<Item = Verdict> {
-    let scores = use_case.score(model, table);
-    let rows = scores.scores.into_iter().zip(table.iter());
-    let mut explained = scores.contributions.into_iter().peekable();
-    rows.enumerate().map(move |(index, (score, row))| {
-        let known = explained.next_if(|(reached, _)| *reached == index);
-        let shares = known.map_or_else(|| model.explain(row), |(_, shares)| shares);
+    let (scores, shares) = use_case.explain(model, table);
+    scores.into_iter().zip(shares).map(|(score, shares)| {
         let mut contributions: Vec<(String, f64)> = model.columns().iter().cloned().zip(shares).collect();
         contributions.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         Verdict { is_anomaly: score >= model.threshold(), score, contributions }

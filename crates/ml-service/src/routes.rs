@@ -53,6 +53,7 @@ pub(crate) fn router(service: MlService, admin: Router) -> Router {
         .layer(DefaultBodyLimit::max(body_limit))
         .layer(from_fn_with_state(service.clone(), layers::limit_time))
         .layer(from_fn_with_state(service.clone(), layers::measure))
-        .layer(TraceLayer::new_for_http())
+        // What fails here says so itself; that a service is not ready yet is no failure.
+        .layer(TraceLayer::new_for_http().on_failure(()))
         .with_state(service)
 }

@@ -94,9 +94,20 @@ impl ServedUseCase {
     /// Scores `rows`, whose columns are those of `model`, and takes note of them: for drift, and for the candidate.
     pub(crate) fn score(&self, model: &Model, rows: &Matrix) -> Scores {
         let scores = model.score(rows);
-        model.drift().observe(rows, &scores.scores);
-        self.shadow().observe(model, rows, &scores.scores);
+        self.observe(model, rows, &scores.scores);
         scores
+    }
+
+    /// As [`score`](Self::score), with an explanation of every row.
+    pub(crate) fn explain(&self, model: &Model, rows: &Matrix) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let explained = model.explain(rows);
+        self.observe(model, rows, &explained.0);
+        explained
+    }
+
+    fn observe(&self, model: &Model, rows: &Matrix, scores: &[f64]) {
+        model.drift().observe(rows, scores);
+        self.shadow().observe(model, rows, scores);
     }
 
     pub(crate) fn featurizers(&self) -> &Featurizers {

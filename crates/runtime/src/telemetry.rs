@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -72,14 +73,28 @@ where
 fn filter(rust_log: Option<&str>, default_level: &str) -> Result<EnvFilter, TelemetryError> {
     let (origin, value) = match rust_log.map(str::trim) {
         Some(given) if !given.is_empty() => ("RUST_LOG", given.to_owned()),
+        _ if is_below_warnings(default_level) => ("log.level", default_level.to_owned()),
         _ => ("log.level", std::iter::once(default_level).chain(QUIETED).collect::<Vec<_>>().join(",")),
     };
     EnvFilter::try_new(&value).map_err(|source| TelemetryError::Filter { origin, value, source })
 }
 
+/// Whether nobody is to hear warnings, of libraries neither.
+fn is_below_warnings(level: &str) -> bool {
+    level.parse::<LevelFilter>().is_ok_and(|level| level < LevelFilter::WARN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libraries_say_no_more_than_we_do() {
+        for level in ["off", "error"] {
+            assert_eq!(filter(None, level).unwrap().to_string(), level);
+        }
+        assert!(filter(None, "warn").unwrap().to_string().contains("sqlx=warn"));
+    }
 
     #[test]
     fn rust_log_overrides_the_default() {

@@ -20,8 +20,10 @@
 //!     features: None, kind: ForestKind::Plain, trees: 50, sample_size: 64, seed: 1, expected_rate: 0.01, threshold: None, decides: true,
 //! };
 //! let model = Model::train(&rows, &["fare".to_owned(), "tip".to_owned()], &settings)?;
-//! let shares = model.explain(&[3.0, 900.0]);
-//! assert!(shares[1] > shares[0]);
+//! let mut odd = Matrix::with_capacity(2, 1);
+//! odd.push(&[3.0, 900.0]);
+//! let (scores, shares) = model.explain(&odd);
+//! assert!(scores[0] > 0.5 && shares[0][1] > shares[0][0]);
 //! # Ok(()) }
 //! ```
 

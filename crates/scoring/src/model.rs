@@ -164,15 +164,22 @@ impl Model {
         }
     }
 
-    /// The share of each column in how unusual `row` is; they sum to 1.
+    /// Scores `rows`, whose columns are the model's, and explains all of them: the scores, and for each row the share of each column
+    /// in how unusual it is; they sum to 1.
     ///
     /// # Panics
-    /// When `row` is not as wide as the model.
+    /// When `rows` are not as wide as the model.
     #[must_use]
-    pub fn explain(&self, row: &[f64]) -> Vec<f64> {
-        assert_eq!(row.len(), self.columns.len(), "a row must have one value per column of the model");
-        let row = Array2::from_shape_fn((1, row.len()), |(_, column)| row[column]);
-        self.forest.contributions(&self.scaling.apply(row).into_raw_vec_and_offset().0)
+    pub fn explain(&self, rows: &Matrix) -> (Vec<f64>, Vec<Vec<f64>>) {
+        assert_eq!(rows.width(), self.columns.len(), "rows must have one value per column of the model");
+        let scaled = self.scaling.apply(to_array(rows));
+        if rows.rows() == 1 {
+            let (score, shares) = self.forest.score_and_contributions(&scaled.into_raw_vec_and_offset().0);
+            return (vec![score], vec![shares]);
+        }
+        let shares = self.forest.contributions_of_rows(scaled.view());
+        let shares = shares.rows().into_iter().map(|shares| shares.to_vec()).collect();
+        (self.forest.score_rows(scaled.view()).to_vec(), shares)
     }
 }
 

@@ -80,7 +80,7 @@ mod tests {
         let back = Model::restore(serde_json::from_str(&text).unwrap(), &forest).unwrap();
         assert_eq!(back.score(&trips()), model.score(&trips()));
         assert_eq!((back.info(), back.version(), back.columns()), (model.info(), model.version(), model.columns()));
-        assert_eq!(back.explain(&[0.0, f64::NAN, 2.0]), model.explain(&[0.0, f64::NAN, 2.0]));
+        assert_eq!(back.explain(&trips()), model.explain(&trips()));
     }
 
     #[test]

@@ -51,14 +51,14 @@ impl<N: Branch> Tree<N> {
         fixed!(64 128 256 512 1024 2048 4096 8192);
     }
 
-    /// Credits each column with what it reduced the path length of `row` by, of what is expected at the root. `paths` is for use
-    /// again and again.
+    /// Credits each column with what it reduced the path length of `row` by, of what is expected at the root, and gives the path
+    /// lengths, as [`path_lengths`](Self::path_lengths) has them. `paths` is for use again and again.
     pub(crate) fn credit<const WALKS: usize>(
         trees: &[Self; WALKS],
         row: &[[f32; 2]],
         paths: &mut Vec<[u32; WALKS]>,
         credits: &mut [f32],
-    ) {
+    ) -> [f32; WALKS] {
         let values = row.as_flattened();
         // The walks come first: each step of them waits for the one before, and none of these for any other.
         let mut at = [0; WALKS];
@@ -87,6 +87,7 @@ impl<N: Branch> Tree<N> {
                 );
             }
         }
+        std::array::from_fn(|walk| trees[walk].nodes[at[walk] as usize].path_length())
     }
 }
 

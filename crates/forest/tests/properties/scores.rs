@@ -62,6 +62,7 @@ proptest! {
         for (index, (row, score)) in rows.rows().into_iter().zip(forest.predict(&rows)).enumerate() {
             prop_assert_eq!(forest.score_one(&row.to_vec()), score);
             prop_assert_eq!(forest.contributions(&row.to_vec()), explained.row(index).to_vec());
+            prop_assert_eq!(forest.score_and_contributions(&row.to_vec()), (score, explained.row(index).to_vec()));
         }
     }
 

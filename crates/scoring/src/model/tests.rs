@@ -57,8 +57,14 @@ fn an_anomaly_is_found_and_explained() {
     assert!(scores.scores[0] < model.threshold() && scores.scores[1] >= model.threshold(), "{scores:?}");
     let [(1, shares)] = scores.contributions.as_slice() else { panic!("{scores:?}") };
     assert!(shares[0] > 0.6, "{shares:?}");
-    assert_eq!(*shares, model.explain(rows.row(1)));
     assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    let (all_scores, all_shares) = model.explain(&rows);
+    assert_eq!((&all_scores, &all_shares[1]), (&scores.scores, shares));
+    for (index, row) in rows.iter().enumerate() {
+        let mut alone = Matrix::with_capacity(3, 1);
+        alone.push(row);
+        assert_eq!(model.explain(&alone), (vec![all_scores[index]], vec![all_shares[index].clone()]));
+    }
 }
 
 #[test]
