@@ -220,7 +220,7 @@ fn another_version_is_put_in_force_while_requests_are_under_way() {
     // One that cannot be used changes nothing.
     let active = path.join("pumps/models/active.json");
     fs::write(&active, r#"{"version":"0123456789abcdef"}"#).unwrap();
-    service.line("a model that was put in force cannot be used");
+    service.line("a model that was put in force, or is a candidate, cannot be used");
     assert_eq!(predict(), (200, first));
     assert!(service.stop().success());
 }
