@@ -97,9 +97,13 @@ impl ModelInfoCollector {
         Ok(Self { use_cases, desc })
     }
 
-    fn gauges() -> prometheus::Result<[GaugeVec; 6]> {
+    fn gauges() -> prometheus::Result<[GaugeVec; 7]> {
         let info = Opts::new("pulse_ml_model_info", "1 for the model in force.");
         let rows = Opts::new("pulse_ml_model_trained_rows", "Rows that the model in force was trained on.");
+        let trained = Opts::new(
+            "pulse_ml_model_trained_timestamp_seconds",
+            "When the model in force was trained, since 1970; absent for one that is trained at each start.",
+        );
         let threshold = Opts::new("pulse_ml_model_threshold_ratio", "Score from which an event is an anomaly.");
         let drift = |what: &str| {
             format!(
@@ -112,6 +116,7 @@ impl ModelInfoCollector {
         Ok([
             GaugeVec::new(info, &["use_case", "version"])?,
             GaugeVec::new(rows, &["use_case"])?,
+            GaugeVec::new(trained, &["use_case"])?,
             GaugeVec::new(threshold, &["use_case"])?,
             GaugeVec::new(feature, &["use_case", "column"])?,
             GaugeVec::new(score, &["use_case"])?,
@@ -126,7 +131,7 @@ impl Collector for ModelInfoCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let Ok([info, rows, threshold, feature_drift, score_drift, drift_rows]) = Self::gauges() else {
+        let Ok([info, rows, trained, threshold, feature_drift, score_drift, drift_rows]) = Self::gauges() else {
             return Vec::new();
         };
         let mut shadow = Vec::new();
@@ -136,6 +141,9 @@ impl Collector for ModelInfoCollector {
             info.with_label_values(&[name, &**model.version()]).set(1.0);
             rows.with_label_values(&[name]).set(model.trained_rows() as f64);
             threshold.with_label_values(&[name]).set(model.threshold());
+            if let Some(at) = use_case.registry().trained_at(model.version()) {
+                trained.with_label_values(&[name]).set(at.as_second() as f64);
+            }
             if let Some(drift) = model.drift().report() {
                 drift_rows.with_label_values(&[name]).set(drift.rows as f64);
                 score_drift.with_label_values(&[name]).set(drift.score);
@@ -145,7 +153,7 @@ impl Collector for ModelInfoCollector {
             }
             shadow.extend(use_case.shadow().collect());
         }
-        let gauges = [info, rows, threshold, feature_drift, score_drift, drift_rows];
+        let gauges = [info, rows, trained, threshold, feature_drift, score_drift, drift_rows];
         gauges.iter().flat_map(Collector::collect).chain(shadow).collect()
     }
 }

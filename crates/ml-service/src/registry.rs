@@ -24,6 +24,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use pulse_features::{Featurizer, UseCaseDir, UseCaseError};
 use pulse_scoring::{Model, StoredModelError};
 use rand::Rng as _;
@@ -152,6 +153,16 @@ impl Registry {
     pub fn standing(&self) -> Result<Standing, RegistryError> {
         let Active { version: active, candidate, .. } = self.read_active()?;
         Ok(Standing { active, candidate })
+    }
+
+    /// When a version was trained; none where it is not stored, or cannot be read.
+    pub(crate) fn trained_at(&self, version: &str) -> Option<Timestamp> {
+        #[derive(serde::Deserialize)]
+        struct Trained {
+            trained_at: String,
+        }
+        let text = fs::read(self.folder.join(version).join(METADATA)).ok()?;
+        serde_json::from_slice::<Trained>(&text).ok()?.trained_at.parse().ok()
     }
 
     /// The version in force, if there is one.

@@ -11,6 +11,7 @@ mod chain;
 mod clock;
 mod health;
 pub mod http;
+mod metrics;
 mod service;
 mod service_group;
 mod settings;
@@ -22,6 +23,7 @@ mod waiting;
 pub use chain::chain;
 pub use clock::SystemClock;
 pub use health::Health;
+pub use metrics::registry;
 pub use service::{Service, Starting};
 pub use service_group::{BoxError, GroupError, ServiceGroup, Stage};
 pub use settings::{

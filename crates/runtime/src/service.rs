@@ -21,7 +21,7 @@ use crate::service_group::{BoxError, ServiceGroup, Stage};
 use crate::settings::{Listen, Settings, SettingsSources};
 use crate::signal::stop_on_signal;
 use crate::telemetry::LogFormat;
-use crate::{admin, http, telemetry, version};
+use crate::{admin, http, metrics, telemetry, version};
 use args::Args;
 
 /// What still runs this long after a stop was asked for is aborted: more than all drains together.
@@ -102,7 +102,7 @@ impl Service {
         tracing::info!(version = version(), use_case = settings.use_case(), %address, "{} starts", self.name);
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
-        let (health, registry) = (Health::starting("starting"), Registry::new());
+        let (health, registry) = (Health::starting("starting"), metrics::registry()?);
         let routes = Switch::new(admin::router(registry.clone(), health.clone()));
         let mut group = ServiceGroup::new(stop.clone());
         group.spawn(Stage::Admin, "endpoint", |stop| http::serve(listener, routes.router(), stop));

@@ -114,6 +114,11 @@ impl Holdings {
         self.held.len()
     }
 
+    /// How many are being taken over.
+    pub(crate) fn coming(&self) -> usize {
+        self.held.values().filter(|holding| holding.stage == Stage::Coming).count()
+    }
+
     /// How many are being read.
     pub(crate) fn read(&self) -> usize {
         self.held.values().filter(|holding| matches!(holding.stage, Stage::Read | Stage::Leaving(_))).count()
@@ -140,13 +145,14 @@ mod tests {
     async fn what_is_read_is_read_on_until_somebody_takes_it() {
         let mut holdings = Holdings::default();
         let (taken, coming) = (read(&mut holdings, 0), holdings.assign(1));
+        assert_eq!(holdings.coming(), 1);
         read(&mut holdings, 2);
         let until = Instant::now() + SOON;
         assert!(holdings.revoke(0, until));
         assert!(!holdings.revoke(1, until), "it was not read yet");
         assert!(holdings.revoke(2, until));
         assert!(!holdings.take_over(coming));
-        assert_eq!((holdings.len(), holdings.read()), (2, 2));
+        assert_eq!((holdings.len(), holdings.read(), holdings.coming()), (2, 2, 0));
         assert!(holdings.lose(taken, SOON));
         assert_eq!((holdings.leaving(), holdings.give_up()), (vec![2], vec![]));
         tokio::time::advance(SOON).await;

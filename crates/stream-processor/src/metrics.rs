@@ -1,7 +1,8 @@
 //! The processor's metrics. `docs/specs/telemetry.md` says what they mean.
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    exponential_buckets,
 };
 use pulse_core::{Severity, TimestampMs, UseCase};
 use pulse_pipeline::{Counts, DETECTOR_FOREST, DETECTOR_ROLLING, Judged, Outcome, Plan};
@@ -18,6 +19,7 @@ pub struct Metrics {
     stage: HistogramVec,
     pub(crate) lag: IntGauge,
     pub(crate) partitions: IntGauge,
+    restoring: IntGaugeVec,
     pub(crate) entities: IntGauge,
     pub(crate) forgotten: IntCounter,
     pub(crate) replayed: IntCounter,
@@ -25,6 +27,19 @@ pub struct Metrics {
     pub(crate) commits: IntCounter,
     pub(crate) oversized: IntCounter,
     use_case: UseCaseMetrics,
+}
+
+const RESTORE_TAKE_OVER: &str = "take_over";
+const RESTORE_REPLAY: &str = "replay";
+
+/// Counts a partition whose state is being rebuilt.
+#[derive(Debug)]
+pub(crate) struct Replaying(IntGauge);
+
+impl Drop for Replaying {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// A step whose duration is measured, per batch.
@@ -72,6 +87,7 @@ impl Metrics {
         let stage = HistogramVec::new(stage.buckets(exponential_buckets(0.000_1, 2.0, 15)?), &["stage"])?;
         registry.register(Box::new(stage.clone()))?;
         let metrics = Self {
+            restoring: restoring(registry)?,
             events: counters("pulse_processor_events_total", "Records read, by what became of them.", &["result"])?,
             anomalies: counters("pulse_processor_anomalies_total", "Anomalies found, by severity.", &["severity"])?,
             detections: counters(
@@ -106,6 +122,9 @@ impl Metrics {
         self.count(&Counts::default());
         for operation in ["score", "commit", "restore", "poll"] {
             self.retries.with_label_values(&[operation]);
+        }
+        for stage in [RESTORE_TAKE_OVER, RESTORE_REPLAY] {
+            self.restoring.with_label_values(&[stage]);
         }
         for stage in [Stage::Prepare, Stage::Score, Stage::Judge, Stage::Commit] {
             self.stage.with_label_values(&[stage.as_str()]);
@@ -142,9 +161,31 @@ impl Metrics {
         local.flush();
     }
 
+    /// So many partitions are being taken over.
+    pub(crate) fn set_taking_over(&self, partitions: usize) {
+        self.restoring.with_label_values(&[RESTORE_TAKE_OVER]).set(i64::try_from(partitions).unwrap_or(i64::MAX));
+    }
+
+    /// A partition's state is being rebuilt, until what is given back is dropped.
+    pub(crate) fn replaying(&self) -> Replaying {
+        let partitions = self.restoring.with_label_values(&[RESTORE_REPLAY]);
+        partitions.inc();
+        Replaying(partitions)
+    }
+
     pub(crate) fn time(&self, stage: Stage) -> prometheus::HistogramTimer {
         self.stage.with_label_values(&[stage.as_str()]).start_timer()
     }
+}
+
+fn restoring(registry: &Registry) -> prometheus::Result<IntGaugeVec> {
+    let opts = Opts::new(
+        "pulse_processor_restoring_partitions",
+        "Partitions assigned that are not judged yet, because they are being taken over, or events are read again to rebuild state.",
+    );
+    let metric = IntGaugeVec::new(opts, &["stage"])?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }
 
 impl Stage {

@@ -270,6 +270,7 @@ impl<S: EventSource> Reader<S> {
 
     fn show_assigned(&self) {
         self.metrics.partitions.set(i64::try_from(self.holdings.len()).unwrap_or(i64::MAX));
+        self.metrics.set_taking_over(self.holdings.coming());
         self.progress.set_assigned(self.holdings.read());
     }
 

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::commit::{Assignment, Done, ToCommitter};
-use crate::metrics::{Metrics, Stage};
+use crate::metrics::{Metrics, Replaying, Stage};
 use crate::retry::{Next, Retry};
 use crate::run::ProcessorError;
 use crate::trouble::Trouble;
@@ -43,6 +43,8 @@ pub(crate) struct Owned {
     forgotten: u64,
     /// When the log said so last.
     told_at: Option<Instant>,
+    /// As long as events are read again to rebuild the state.
+    replaying: Option<Replaying>,
 }
 
 /// When a partition's state is snapshotted: after some time or records, whichever comes first, but not before the events since
@@ -112,7 +114,9 @@ impl<S: Scorer> Worker<S> {
                     entities: 0,
                     forgotten: 0,
                     told_at: None,
+                    replaying: None,
                 };
+                owned.replaying = owned.is_replaying().then(|| self.metrics.replaying());
                 owned.count_entities(&self.metrics);
                 // That it knows nothing from before must be known after a restart, too.
                 let beginning = begins.then(|| owned.unjudged(judge_from));
@@ -239,6 +243,11 @@ impl Owned {
         self.unsaved_bytes += records.iter().map(bytes).sum::<usize>();
     }
 
+    /// Whether the state is still behind what was judged.
+    fn is_replaying(&self) -> bool {
+        self.pipeline.position() < self.judge_from
+    }
+
     /// The first offset that is still to be judged.
     fn standing(&self) -> u64 {
         self.pipeline.position().max(self.judge_from)
@@ -293,6 +302,7 @@ impl Owned {
     fn replay(&mut self, mut batch: RecordBatch, metrics: &Metrics) -> Option<RecordBatch> {
         let known = batch.records.partition_point(|record| record.offset < self.judge_from);
         if known == 0 && batch.next_offset > self.judge_from {
+            self.replaying = None;
             return Some(batch);
         }
         let rest = batch.records.split_off(known);
@@ -301,6 +311,9 @@ impl Owned {
         let (next_offset, high_watermark) = (batch.next_offset, batch.high_watermark);
         batch.next_offset = next_offset.min(self.judge_from);
         self.pipeline.replay(&batch);
+        if !self.is_replaying() {
+            self.replaying = None;
+        }
         self.count_entities(metrics);
         // They were counted when they were forgotten first.
         self.forgotten = self.pipeline.forgotten();

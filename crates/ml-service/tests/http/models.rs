@@ -67,6 +67,9 @@ async fn versions_are_listed_put_in_force_and_taken_back() {
     let activated = post(&router, &format!("/models/pumps/{}/activate", versions[1]), "").await;
     assert_eq!((activated.status.as_u16(), &activated.json()["version"]), (200, &json!(versions[1])));
     assert_eq!(version_of(&router).await, versions[1]);
+    let metrics = get(&router, "/metrics").await.text;
+    let trained = r#"pulse_ml_model_trained_timestamp_seconds{use_case="pumps"} 1769817600"#;
+    assert!(metrics.lines().any(|line| line == trained), "{metrics}");
     assert_eq!(post(&router, "/models/pumps/rollback", "").await.json()["version"], versions[0]);
     assert_eq!(version_of(&router).await, versions[0]);
 

@@ -42,8 +42,8 @@ pub(super) struct Services {
 }
 
 impl Service {
-    fn starting() -> Self {
-        Self { registry: Registry::new(), health: Health::starting("starting") }
+    fn starting() -> anyhow::Result<Self> {
+        Ok(Self { registry: pulse_runtime::registry()?, health: Health::starting("starting") })
     }
 }
 
@@ -70,9 +70,9 @@ impl Endpoints {
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Services> {
         let mut services = Services {
-            simulator: Service::starting(),
-            processor: Service::starting(),
-            writer: Service::starting(),
+            simulator: Service::starting()?,
+            processor: Service::starting()?,
+            writer: Service::starting()?,
             addresses: Vec::new(),
         };
         let mut address = |what, listener: &TcpListener, path| {
@@ -93,10 +93,10 @@ impl Endpoints {
             group.spawn(Stage::Admin, name, |stop| http::serve(listener, router, stop));
         }
         serve_ml_service(group, self.ml_service, self.limits, dir, slot)?;
-        let (query, clock) = (store.query(), Arc::clone(clock));
+        let (query, clock, registry) = (store.query(), Arc::clone(clock), pulse_runtime::registry()?);
         group.spawn(Stage::Admin, "dashboard", |stop| {
             let (options, health) = (DashboardOptions::default(), Health::starting("opening the store"));
-            pulse_dashboard::run(self.dashboard, query, options, Registry::new(), health, clock, stop)
+            pulse_dashboard::run(self.dashboard, query, options, registry, health, clock, stop)
         });
         Ok(services)
     }
@@ -136,7 +136,7 @@ fn serve_ml_service(
     let sample = dir.sample()?;
     let served = ServedUseCase::new(dir, sample.as_ref(), slot.clone())?;
     let health = Health::starting("training the model");
-    let service = MlService::new(vec![served], limits, Management::Fixed, Registry::new(), health)?;
+    let service = MlService::new(vec![served], limits, Management::Fixed, pulse_runtime::registry()?, health)?;
     group.spawn(Stage::Admin, "ml-service", |stop| pulse_ml_service::run(listener, service, stop));
     Ok(())
 }
