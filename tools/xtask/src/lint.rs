@@ -1,6 +1,7 @@
 //! `cargo xtask lint`: every check that is not a test. Our own tidy rules are tests, in `tests/tidy`.
 
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -12,6 +13,8 @@ const ADVISORIES_TIMEOUT: Duration = Duration::from_secs(60);
 
 const DENY: &str = "cargo deny";
 
+const PROMTOOL: &str = "promtool";
+
 /// The manifest of the workspace of the fuzz targets.
 const FUZZ: &str = "fuzz/Cargo.toml";
 
@@ -22,7 +25,7 @@ const FUZZ: &str = "fuzz/Cargo.toml";
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let mut failed = Vec::new();
     let mut skipped = Vec::new();
-    let mut check = |title: &'static str, command: &mut std::process::Command| -> anyhow::Result<()> {
+    let mut check = |title: &'static str, command: &mut Command| -> anyhow::Result<()> {
         if !step::run(title, command)? {
             failed.push(title);
         }
@@ -65,6 +68,14 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         skipped.push(format!("{DENY}: it is not installed (cargo install --locked cargo-deny)"));
     }
 
+    if step::find_program(&[PROMTOOL]).is_some() {
+        for (title, mut command) in of_prometheus()? {
+            check(title, &mut command)?;
+        }
+    } else {
+        skipped.push(format!("{PROMTOOL}: it is not installed (on Debian: apt-get install prometheus)"));
+    }
+
     println!();
     for what in &skipped {
         println!("NOT RUN: {what}");
@@ -75,6 +86,33 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     }
     println!("lint: {} failed", failed.join(", "));
     Ok(ExitCode::FAILURE)
+}
+
+/// What promtool is asked.
+fn of_prometheus() -> anyhow::Result<[(&'static str, Command); 3]> {
+    let promtool = |args: &[&str], files: Vec<PathBuf>| {
+        let mut command = Command::new(PROMTOOL);
+        command.current_dir(step::workspace()).args(args).args(files);
+        command
+    };
+    Ok([
+        // The paths in it are those of its container.
+        (
+            "Prometheus configuration",
+            promtool(&["check", "config", "--syntax-only", "prometheus/prometheus.yml"], Vec::new()),
+        ),
+        ("Prometheus rules", promtool(&["check", "rules"], files("prometheus/rules")?)),
+        ("tests of Prometheus rules", promtool(&["test", "rules"], files("prometheus/tests")?)),
+    ])
+}
+
+/// The files of a folder of the workspace, in order.
+fn files(folder: &str) -> anyhow::Result<Vec<PathBuf>> {
+    let folder = step::workspace().join(folder);
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files)
 }
 
 /// Fetches the database of advisories. Without a network that may hang, so that there is a limit.

@@ -8,5 +8,6 @@ mod documents;
 mod errors;
 mod files;
 mod modules;
+mod monitoring;
 mod telemetry;
 mod workspace;

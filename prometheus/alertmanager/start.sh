@@ -1,0 +1,89 @@
+#!/bin/sh
+# Writes Alertmanager's configuration from what is set, says what that is, and starts it. Alertmanager reads no environment and wants no
+# receiver without an address: hence this.
+#
+#   e-mail   ALERT_EMAIL_TO, ALERT_EMAIL_FROM, ALERT_SMTP (host:port), ALERT_SMTP_USER; the password is the file smtp_password
+#   Slack    the file slack_url: the address of an incoming webhook; ALERT_SLACK_CHANNEL where it is not the webhook's own
+#   webhook  the file webhook_url
+#
+# The files lie in $SECRETS. An address is a secret, as whoever knows it may write there.
+set -eu
+
+SECRETS=${SECRETS:-/etc/alertmanager/secrets}
+CONFIG=${CONFIG:-/alertmanager/alertmanager.yml}
+
+has() { [ -s "$SECRETS/$1" ]; }
+say() { printf 'alertmanager: %s\n' "$*" >&2; }
+
+receivers() {
+  if [ -n "${ALERT_EMAIL_TO:-}" ]; then
+    cat <<END
+    email_configs:
+      - to: '$ALERT_EMAIL_TO'
+        from: '${ALERT_EMAIL_FROM:-stream-pulse@localhost}'
+        smarthost: '${ALERT_SMTP:?where to send e-mail is not set: ALERT_SMTP=host:port}'
+        require_tls: ${ALERT_SMTP_TLS:-true}
+        send_resolved: true
+END
+    if [ -n "${ALERT_SMTP_USER:-}" ]; then
+      has smtp_password || { say "ALERT_SMTP_USER is set and its password is not: put it into the file smtp_password"; exit 1; }
+      printf "        auth_username: '%s'\n        auth_password_file: %s/smtp_password\n" "$ALERT_SMTP_USER" "$SECRETS"
+    fi
+  fi
+  if has slack_url; then
+    cat <<END
+    slack_configs:
+      - api_url_file: $SECRETS/slack_url
+        send_resolved: true
+        title: '{{ .Status | toUpper }}: {{ .CommonAnnotations.summary }}'
+        text: '{{ range .Alerts }}{{ .Annotations.description }} ({{ .Annotations.runbook_url }}){{ "\n" }}{{ end }}'
+END
+    [ -z "${ALERT_SLACK_CHANNEL:-}" ] || printf "        channel: '%s'\n" "$ALERT_SLACK_CHANNEL"
+  fi
+  if has webhook_url; then
+    # The address itself and not its file: Alertmanager reads that from a file since 0.26 only. This configuration is readable by
+    # Alertmanager alone, and its pages hide addresses of webhooks.
+    cat <<END
+    webhook_configs:
+      - url: '$(tr -d '\r\n' <"$SECRETS/webhook_url")'
+        send_resolved: true
+END
+  fi
+}
+
+umask 077
+# By itself, so that what is wrong in it ends the script.
+ways=$(receivers)
+cat >"$CONFIG" <<END
+route:
+  receiver: people
+  # One message for what has one cause.
+  group_by: [service]
+  group_wait: ${ALERT_GROUP_WAIT:-10s}
+  group_interval: ${ALERT_GROUP_INTERVAL:-1m}
+  repeat_interval: ${ALERT_REPEAT_INTERVAL:-4h}
+
+receivers:
+  - name: people
+$ways
+
+# What follows from something else is not told beside it.
+inhibit_rules:
+  - source_matchers: ['alertname = PulseMlServiceDown']
+    target_matchers: ['alertname =~ "PulseLatencyHigh|PulseConsumerLagGrowing|PulseNoEvents|PulseLatencyBudgetBurn|PulseAvailabilityBudgetBurn"']
+  - source_matchers: ['alertname = PulseServiceDown', 'service = processor']
+    target_matchers: ['alertname =~ "PulseLatencyHigh|PulseConsumerLagGrowing|PulseNoEvents|PulseRestoreSlow|PulseLatencyBudgetBurn"']
+  - source_matchers: ['alertname = PulseServiceDown', 'service = anomaly-writer']
+    target_matchers: ['alertname = PulseWriterBehind']
+  # The same, less urgent.
+  - source_matchers: ['severity = critical']
+    target_matchers: ['severity = warning']
+    equal: [alertname, service]
+END
+
+if [ -n "$ways" ]; then
+  say "alerts go to:$(printf '%s\n' "$ways" | sed -n 's/^    \([a-z]*\)_configs:$/ \1/p' | tr -d '\n')"
+else
+  say "alerts are shown at :9093 and sent to nobody: set ALERT_EMAIL_TO, or put slack_url or webhook_url into prometheus/alertmanager/secrets"
+fi
+exec /bin/alertmanager --config.file="$CONFIG" --storage.path=/alertmanager --cluster.listen-address= "$@"
