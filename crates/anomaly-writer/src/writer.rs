@@ -203,10 +203,11 @@ impl<S: EventSource, A: AnomalyStore, P: EventProducer> Writer<S, A, P> {
     }
 
     async fn flush(&mut self) -> Result<(), End> {
+        // Before, as to store may take as long as the database is away.
+        self.state.metrics.lag(self.lags.values().sum());
         for chunk in self.pending.take() {
             self.store(chunk).await?;
         }
-        self.state.metrics.lag(self.lags.values().sum());
         Ok(())
     }
 }

@@ -171,6 +171,7 @@ impl<S: EventSource> Reader<S> {
                     return Ok(self.tell(partition, ToWorker::Revoke { partition }).await && !self.is_left());
                 }
                 tracing::warn!(partition, reason, "somebody else holds the partition: letting go of it");
+                self.metrics.set_taking_over(self.holdings.coming());
                 Ok(true)
             }
         }
