@@ -73,7 +73,9 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             check(title, &mut command)?;
         }
     } else {
-        skipped.push(format!("{PROMTOOL}: it is not installed (on Debian: apt-get install prometheus)"));
+        skipped.push(format!(
+            "{PROMTOOL}: it is not installed (on Debian: apt-get install --no-install-recommends prometheus)"
+        ));
     }
 
     println!();
