@@ -14,6 +14,8 @@ const ADVISORIES_TIMEOUT: Duration = Duration::from_secs(60);
 const DENY: &str = "cargo deny";
 
 const PROMTOOL: &str = "promtool";
+const NO_PROMTOOL: &str =
+    "promtool: it is not installed (on Debian: apt-get install --no-install-recommends prometheus)";
 
 /// The manifest of the workspace of the fuzz targets.
 const FUZZ: &str = "fuzz/Cargo.toml";
@@ -73,9 +75,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
             check(title, &mut command)?;
         }
     } else {
-        skipped.push(format!(
-            "{PROMTOOL}: it is not installed (on Debian: apt-get install --no-install-recommends prometheus)"
-        ));
+        skipped.push(NO_PROMTOOL.to_owned());
     }
 
     println!();
