@@ -27,7 +27,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates libssl3 socat \
  && rm -rf /var/lib/apt/lists/* \
- && install -d -o 10001 -g 10001 /data
+ && install -d -o 10001 -g 10001 /data /models
 COPY --from=build /out/ /usr/local/bin/
 COPY usecases /usecases
 ENV PULSE__USECASES=/usecases \

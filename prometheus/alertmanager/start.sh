@@ -90,6 +90,8 @@ inhibit_rules:
     target_matchers: ['alertname =~ "PulseLatencyHigh|PulseConsumerLagGrowing|PulseNoEvents|PulseRestoreSlow|PulseLatencyBudgetBurn"']
   - source_matchers: ['alertname = PulseServiceDown', 'service = anomaly-writer']
     target_matchers: ['alertname = PulseWriterBehind']
+  - source_matchers: ['alertname = PulseProcessorStuck']
+    target_matchers: ['alertname =~ "PulseNoEvents|PulseLatencyHigh|PulseConsumerLagGrowing"']
   # The same, less urgent.
   - source_matchers: ['severity = critical']
     target_matchers: ['severity = warning']

@@ -24,11 +24,16 @@ pub(crate) const CONFIG: &str = "config.yaml";
 /// Name of the sample file.
 pub(crate) const SAMPLE: &str = "sample.csv";
 
+/// Name of the folder of models, unless they are kept elsewhere.
+pub(crate) const MODELS: &str = "models";
+
 /// A use case, loaded and found to be without faults.
 #[derive(Debug, Clone)]
 pub struct UseCaseDir {
     /// Its folder.
     pub path: PathBuf,
+    /// The folder of its models.
+    pub models: PathBuf,
     /// What `config.yaml` says.
     pub use_case: UseCase,
     /// The XXH3 hash of `config.yaml` and `features.vrl`, as 16 hexadecimal digits.
@@ -60,6 +65,15 @@ impl UseCaseDir {
             Some(dir) if faults.is_empty() => sample_error.map_or(Ok(dir), |error| Err(error.into())),
             _ => Err(UseCaseError::Invalid { folder: usecases.join(name), faults }),
         }
+    }
+
+    /// The same, its models in its folder of `root`, where that is given, instead of `models` in its own.
+    #[must_use]
+    pub fn with_models_in(mut self, root: Option<&Path>) -> Self {
+        if let Some(root) = root {
+            self.models = root.join(&self.use_case.name);
+        }
+        self
     }
 
     /// The use case as far as it can be read, with all its faults.

@@ -31,7 +31,7 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
     let mut served = Vec::new();
     let mut to_train = Vec::new();
     for name in starting.settings.served_use_cases() {
-        let dir = UseCaseDir::load(starting.settings.usecases(), name)?;
+        let dir = UseCaseDir::load(starting.settings.usecases(), name)?.with_models_in(starting.settings.models());
         let use_case = ServedUseCase::new(&dir, dir.sample()?.as_ref(), ModelSlot::warming_up("reading the sample"))?;
         served.push(use_case.clone());
         to_train.push((dir, use_case));

@@ -1,4 +1,4 @@
-//! The versions of a use case's model, in the folder `models` of its folder.
+//! The versions of a use case's model: in the folder `models` of its folder, unless the setting `models` names another place.
 //!
 //! ```text
 //! usecases/nyc_taxi/models/
@@ -34,8 +34,6 @@ pub use error::RegistryError;
 use record::Active;
 pub use record::{Metadata, Provenance, Standing, Version};
 
-/// The folder in a use case's.
-const FOLDER: &str = "models";
 const METADATA: &str = "model.json";
 const FOREST: &str = "forest.bin";
 const ACTIVE: &str = "active.json";
@@ -69,7 +67,7 @@ impl Registry {
     pub fn new(dir: &UseCaseDir) -> Result<Self, UseCaseError> {
         let columns = Featurizer::new(dir)?.columns().iter().map(|column| column.name.clone()).collect();
         let (use_case, schema_hash) = (dir.use_case.name.clone(), dir.schema_hash());
-        Ok(Self { folder: dir.path.join(FOLDER), use_case, schema_hash, columns })
+        Ok(Self { folder: dir.models.clone(), use_case, schema_hash, columns })
     }
 
     /// Takes the right to train, which one process has at a time.

@@ -31,6 +31,7 @@ pub use sources::SettingsSources;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     usecases: PathBuf,
+    models: Option<PathBuf>,
     use_case: String,
     data_dir: PathBuf,
     listen: Listen,
@@ -70,6 +71,12 @@ impl Settings {
     #[must_use]
     pub fn usecases(&self) -> &Path {
         &self.usecases
+    }
+
+    /// The folder in which each use case has one for its models, unless they lie with the use case.
+    #[must_use]
+    pub fn models(&self) -> Option<&Path> {
+        self.models.as_deref()
     }
 
     /// The use case to run.
@@ -161,6 +168,7 @@ impl TryFrom<RawSettings> for Settings {
         let mut reader = Reader::new(raw);
         let settings = Self {
             usecases: reader.path("usecases"),
+            models: reader.optional_path("models"),
             use_case: reader.text("use_case", "the name of a folder of use cases, as in nyc_taxi"),
             data_dir: reader.path("data_dir"),
             listen: Listen::read(&mut reader),

@@ -1,6 +1,6 @@
 //! `models`: the stored versions of a use case's model, and which of them is in force.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pulse_features::UseCaseDir;
 use pulse_ml_service::{Registry, Version};
@@ -17,8 +17,7 @@ use crate::summary::thousands;
 #[expect(clippy::print_stdout, reason = "the answer of this command")]
 pub fn run(args: ModelsArgs) -> anyhow::Result<()> {
     let ModelsArgs { command, usecases: folder } = args;
-    let folder = usecases(folder.as_deref())?;
-    let registry = |name: &str| anyhow::Ok(Registry::new(&UseCaseDir::load(&folder, name)?)?);
+    let registry = |name: &str| anyhow::Ok(Registry::new(&use_case_dir(folder.as_deref(), name)?)?);
     match command {
         ModelsCommand::List { name, json: as_json } => {
             let versions = registry(&name)?.list()?;
@@ -48,12 +47,11 @@ pub fn run(args: ModelsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The folder of use cases: as told, or as set.
-pub(crate) fn usecases(told: Option<&Path>) -> anyhow::Result<PathBuf> {
-    match told {
-        Some(folder) => Ok(folder.to_owned()),
-        None => Ok(SettingsSources::from_env().load()?.usecases().to_owned()),
-    }
+/// The use case `name`: in the folder of use cases that was told, or else in the one that is set.
+pub(crate) fn use_case_dir(told: Option<&Path>, name: &str) -> anyhow::Result<UseCaseDir> {
+    let settings = SettingsSources::from_env().load()?;
+    let usecases = told.unwrap_or_else(|| settings.usecases());
+    Ok(UseCaseDir::load(usecases, name)?.with_models_in(settings.models()))
 }
 
 fn text(name: &str, versions: &[Version]) -> String {

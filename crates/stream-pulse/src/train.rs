@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{Source, TrainArgs};
-use crate::models::usecases;
+use crate::models::use_case_dir;
 use crate::summary::thousands;
 use crate::up::STORE_FILE;
 
@@ -42,7 +42,7 @@ struct Report<'a> {
 /// When there is nothing to train on, or the version cannot be stored.
 #[expect(clippy::print_stdout, reason = "the report is the answer of this command")]
 pub async fn run(args: TrainArgs) -> anyhow::Result<()> {
-    let dir = UseCaseDir::load(&usecases(args.usecases.as_deref())?, &args.name)?;
+    let dir = use_case_dir(args.usecases.as_deref(), &args.name)?;
     let registry = Registry::new(&dir)?;
     // Held to the end.
     let _lock = registry.lock()?;

@@ -47,7 +47,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     let line = StatusLine::new(simulate.events);
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     telemetry::init_with_writer(settings.log().format, settings.log().level, colours, line.clone())?;
-    let dir = Arc::new(UseCaseDir::load(settings.usecases(), settings.use_case())?);
+    let dir = Arc::new(UseCaseDir::load(settings.usecases(), settings.use_case())?.with_models_in(settings.models()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let endpoints = Endpoints::bind(&settings).await?;
     let store = storage::open(&settings, &dir.use_case, Arc::clone(&clock)).await?;

@@ -10,7 +10,7 @@ use pulse_core::use_case::{ConfigFault, Constant, Entity, Feature, UseCase};
 use regex::Regex;
 
 use super::yaml::Document;
-use super::{CONFIG, Compiled, SAMPLE, UseCaseDir, infer, list_use_cases, read, read_optional, version};
+use super::{CONFIG, Compiled, MODELS, SAMPLE, UseCaseDir, infer, list_use_cases, read, read_optional, version};
 use crate::column::Column;
 use crate::derive::{self, Derivation};
 use crate::error::{LoadFault, SampleError, UseCaseError};
@@ -88,7 +88,8 @@ pub(super) fn examine(usecases: &Path, name: &str) -> Result<Examined, UseCaseEr
     faults.sort_by_key(|fault| (fault.file, fault.line));
     let config_version = version(&config, program.as_deref());
     let compiled = Arc::new(Compiled { derivation, rules, patterns });
-    let dir = UseCaseDir { path, use_case, config_version, program, compiled };
+    let models = path.join(MODELS);
+    let dir = UseCaseDir { path, models, use_case, config_version, program, compiled };
     Ok(Examined { dir: Some(dir), faults, inferred, sample_error, places })
 }
 

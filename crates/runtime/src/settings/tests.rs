@@ -29,6 +29,7 @@ fn the_defaults_are_those_of_the_documentation() {
     let settings = SettingsSources::default().load().unwrap();
     assert_eq!(settings.use_case(), "nyc_taxi");
     assert_eq!(settings.usecases(), Path::new("usecases"));
+    assert_eq!(settings.models(), None);
     assert_eq!(settings.data_dir(), Path::new("data"));
     let listen = settings.listen();
     let addrs = [listen.dashboard, listen.ml_service, listen.simulator, listen.processor, listen.writer];

@@ -9,9 +9,14 @@ const CONFIG: &str = "name: pumps\nfeatures: [load, flow]\n\
     detectors:\n  isolation_forest: { trees: 20, sample_size: 64, seed: 7, expected_rate: 0.02 }\n";
 
 fn call(folder: &Path, args: &[&str]) -> Output {
+    command(folder, args).output().unwrap()
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stream-pulse"));
     command.args(args).arg("--usecases").arg(folder.join("usecases"));
-    command.env_remove("USE_CASE").env_remove("PULSE_CONFIG").output().unwrap()
+    command.env_remove("USE_CASE").env_remove("PULSE_CONFIG");
+    command
 }
 
 fn said(output: &Output) -> String {
@@ -186,4 +191,20 @@ fn what_cannot_be_is_said_with_the_mend() {
     refused(&["models", "rollback", "pumps"], "active.json is damaged");
     assert!(call(path, &["models", "activate", "pumps", version]).status.success());
     assert_eq!(active(path), [version]);
+}
+
+#[test]
+fn models_may_lie_apart_from_their_use_case() {
+    let folder = prepared();
+    let path = folder.path();
+    let models = path.join("elsewhere");
+    let mut elsewhere = command(path, &["train", "pumps", &path.join("events.csv").display().to_string()]);
+    let output = elsewhere.env("PULSE__MODELS", &models).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(models.join("pumps/active.json").is_file());
+    assert!(!path.join("usecases/pumps/models").exists());
+    assert!(active(path).is_empty());
+    let output = command(path, &["models", "list", "pumps", "--json"]).env("PULSE__MODELS", &models).output().unwrap();
+    let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(list["models"][0]["active"], true, "{list}");
 }
