@@ -9,6 +9,7 @@
 mod bench;
 mod chaos;
 mod conformance;
+mod e2e;
 mod http;
 mod install;
 mod lint;
@@ -63,6 +64,8 @@ enum Command {
     },
     /// Asks the ML service as clients of others do: tritonclient, schemathesis, and the Python of the documents.
     Conformance(conformance::Options),
+    /// Brings up the real compose file, uses it and breaks it: dashboards, alerts, replicas, crashes. Needs a Docker engine.
+    E2e(e2e::Options),
     /// Checks formatting, lints, documentation, licences and dependencies.
     Lint,
 }
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Chaos { release, options } => chaos::run(release, &options),
         Command::Bench { what } => bench::run(&what),
         Command::Conformance(options) => conformance::run(&options),
+        Command::E2e(options) => e2e::run(&options),
         Command::Lint => lint::run(),
     };
     outcome.unwrap_or_else(|error| {

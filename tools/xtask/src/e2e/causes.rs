@@ -1,0 +1,252 @@
+//! What goes wrong, and the alerts that have to come of it.
+
+use std::time::{Duration, Instant};
+
+use super::World;
+use super::containers::restarts;
+use super::wait;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// A service that was started anew has been seen by Prometheus.
+const SEEN: Duration = Duration::from_secs(60);
+/// As often as `PulseServiceRestarting` wants it.
+const DEATHS: usize = 3;
+/// More than a twentieth of the events of five minutes, which is where `PulseValidationErrors` begins.
+const GARBAGE: usize = 5000;
+const NORMAL: [(&str, &str); 2] = [("SIMULATOR_RATE", "200"), ("SIMULATOR_ANOMALY_RATE", "0.01")];
+const BURST: [(&str, &str); 2] = [("SIMULATOR_RATE", "500"), ("SIMULATOR_ANOMALY_RATE", "0.5")];
+const MANY: [(&str, &str); 2] = [("SIMULATOR_RATE", "4000"), ("SIMULATOR_ANOMALY_RATE", "0.01")];
+/// Of a processor, for each container: with that they fall behind many events.
+const TOO_LITTLE: f64 = 0.05;
+
+/// Something that goes wrong, is noticed, and is mended.
+#[derive(Debug)]
+pub(super) struct Cause {
+    title: &'static str,
+    make: fn(&World) -> anyhow::Result<()>,
+    /// Alerts that have to come.
+    fires: &'static [&'static str],
+    /// Alerts that fire because of those, and of which nobody is to be told while they do.
+    silenced: &'static [&'static str],
+    mend: fn(&World) -> anyhow::Result<()>,
+    /// Of those that come and of those that are silenced until it is mended: how long they go on then, by the windows of their rules.
+    lasts: Duration,
+    /// Whether it takes more than five minutes to be noticed.
+    is_slow: bool,
+}
+
+/// What a cause leaves behind: alerts that have to be taken back.
+#[derive(Debug)]
+pub(super) struct Aftermath {
+    alert: &'static str,
+    mended: Instant,
+    lasts: Duration,
+}
+
+/// In this order: what lasts longest comes first, and the later ones do not hide what the earlier ones showed.
+pub(super) const CAUSES: [Cause; 10] = [
+    Cause {
+        title: "a service that dies again and again",
+        make: |world| (0..DEATHS).try_for_each(|_| die(world, "simulator")),
+        fires: &["PulseServiceRestarting"],
+        silenced: &[],
+        mend: |_| Ok(()),
+        lasts: Duration::from_secs(15 * 60),
+        is_slow: false,
+    },
+    Cause {
+        title: "a record among the anomalies that is none",
+        make: |world| produce(world, "anomalies", "no anomaly\n"),
+        fires: &["PulseDeadLetters"],
+        silenced: &[],
+        mend: |_| Ok(()),
+        lasts: Duration::from_secs(10 * 60),
+        is_slow: false,
+    },
+    Cause {
+        title: "records that are no events",
+        make: |world| produce(world, "raw_events", &"{\"trip_distance\": \"far\"}\n".repeat(GARBAGE)),
+        fires: &["PulseValidationErrors"],
+        silenced: &[],
+        mend: |_| Ok(()),
+        lasts: Duration::from_secs(5 * 60),
+        is_slow: false,
+    },
+    Cause {
+        title: "ML services that are away",
+        make: |world| compose(world, &["stop", "ml-service"]),
+        fires: &["PulseMlServiceDown"],
+        silenced: &["PulseAvailabilityBudgetBurn"],
+        mend: |world| compose(world, &["start", "ml-service"]),
+        lasts: Duration::from_secs(6 * 60),
+        is_slow: false,
+    },
+    Cause {
+        title: "a writer that is away",
+        make: |world| compose(world, &["stop", "anomaly-writer"]),
+        fires: &["PulseServiceDown"],
+        silenced: &[],
+        mend: |world| compose(world, &["start", "anomaly-writer"]),
+        lasts: MINUTE,
+        is_slow: false,
+    },
+    Cause {
+        title: "a burst of anomalies, and a database that stands still",
+        make: |world| simulate(world, &BURST).and_then(|()| compose(world, &["pause", "postgres"])),
+        fires: &["PulseAnomalyRateHigh", "PulseWriterBehind"],
+        silenced: &[],
+        mend: |world| compose(world, &["unpause", "postgres"]).and_then(|()| simulate(world, &NORMAL)),
+        lasts: Duration::from_secs(6 * 60),
+        is_slow: false,
+    },
+    Cause {
+        title: "processors that are too small for what comes",
+        make: |world| simulate(world, &MANY).and_then(|()| world.stack.limit_processors("processor", TOO_LITTLE)),
+        fires: &["PulseConsumerLagGrowing", "PulseLatencyHigh", "PulseLatencyBudgetBurn"],
+        silenced: &[],
+        mend: |world| world.stack.limit_processors("processor", 0.0).and_then(|()| simulate(world, &NORMAL)),
+        lasts: Duration::from_secs(6 * 60),
+        is_slow: false,
+    },
+    Cause {
+        title: "events unlike those of the training",
+        make: |world| simulate(world, &BURST),
+        fires: &["PulseModelDrift"],
+        silenced: &[],
+        mend: |world| simulate(world, &MANY),
+        lasts: Duration::from_secs(6 * 60),
+        is_slow: true,
+    },
+    Cause {
+        title: "a broker that stands still",
+        make: |world| compose(world, &["pause", "kafka"]),
+        fires: &["PulseProcessorStuck"],
+        silenced: &[],
+        mend: |world| compose(world, &["unpause", "kafka"]),
+        lasts: Duration::from_secs(3 * 60),
+        is_slow: true,
+    },
+    Cause {
+        title: "producers that are silent",
+        make: |world| compose(world, &["stop", "simulator"]),
+        fires: &["PulseNoEvents"],
+        silenced: &[],
+        mend: |world| compose(world, &["start", "simulator"]),
+        lasts: MINUTE,
+        is_slow: true,
+    },
+];
+
+/// What has no cause here that would do it within minutes.
+pub(super) const NOT_CAUSED: [(&str, &str); 2] = [
+    ("PulseRestoreSlow", "it takes two minutes of taking partitions over, and here that takes a second"),
+    ("PulseModelStale", "it takes a model that is 30 days old"),
+];
+
+impl Cause {
+    /// Whether it is left out when there is little time.
+    pub(super) fn is_slow(&self) -> bool {
+        self.is_slow
+    }
+
+    pub(super) fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// Lets it go wrong, waits until people know, and mends it, in any case.
+    ///
+    /// # Errors
+    /// When an alert does not come, or one comes that should be silent.
+    pub(super) fn happen(&self, world: &World) -> anyhow::Result<Vec<Aftermath>> {
+        println!("   {}", self.title);
+        let since = Instant::now();
+        let noticed = (self.make)(world).and_then(|()| self.is_noticed(world, since));
+        (self.mend)(world)?;
+        noticed?;
+        let mended = Instant::now();
+        for alert in self.silenced {
+            // What silenced it is over first.
+            world.alerts.arrives(alert, mended, 2 * MINUTE)?;
+        }
+        let alerts = self.fires.iter().chain(self.silenced);
+        Ok(alerts.map(|alert| Aftermath { alert, mended, lasts: self.lasts }).collect())
+    }
+
+    fn is_noticed(&self, world: &World, since: Instant) -> anyhow::Result<()> {
+        for alert in self.fires {
+            world.alerts.arrives(alert, since, if self.is_slow { 12 * MINUTE } else { 6 * MINUTE })?;
+        }
+        for alert in self.silenced {
+            let fires = || Ok(world.prometheus.firing()?.iter().any(|firing| firing == alert).then_some(()));
+            wait::until(&format!("{alert} fires"), 3 * MINUTE, fires)?;
+            // Longer than one that is told takes to arrive.
+            let told = wait::until("", MINUTE / 4, || Ok(world.alerts.was_told(alert, since).then_some(())));
+            anyhow::ensure!(told.is_err(), "{alert} was told, though {} silences it", self.fires.join(", "));
+            println!("   {alert} fires and nobody is told");
+        }
+        Ok(())
+    }
+}
+
+impl Aftermath {
+    /// Waits until people were told that it is over.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub(super) fn is_over(&self, world: &World) -> anyhow::Result<()> {
+        let left = (self.lasts + 3 * MINUTE).saturating_sub(self.mended.elapsed());
+        world.alerts.resolves(self.alert, self.mended, left)
+    }
+
+    /// Whether it is left out when there is little time.
+    pub(super) fn is_slow(&self) -> bool {
+        self.lasts > 6 * MINUTE
+    }
+
+    pub(super) fn alert(&self) -> &'static str {
+        self.alert
+    }
+}
+
+fn compose(world: &World, args: &[&str]) -> anyhow::Result<()> {
+    world.stack.compose(args).map(drop)
+}
+
+/// Another simulator in the place of the one that runs.
+fn simulate(world: &World, variables: &[(&str, &str)]) -> anyhow::Result<()> {
+    world.stack.compose_with(variables, &["up", "--detach", "--no-deps", "--no-build", "simulator"]).map(drop)
+}
+
+/// Sends one record for each line of `text`.
+fn produce(world: &World, topic: &str, text: &str) -> anyhow::Result<()> {
+    let producer = ["/opt/kafka/bin/kafka-console-producer.sh", "--bootstrap-server", "kafka:19092", "--topic", topic];
+    world.stack.exec("kafka", &producer, text.as_bytes()).map(drop)
+}
+
+/// The main process of `service` dies, and Prometheus sees the one that follows.
+fn die(world: &World, service: &str) -> anyhow::Result<()> {
+    let started = || world.prometheus.number(&format!("max(process_start_time_seconds{{job=\"{service}\"}})"));
+    let containers = world.stack.containers_of(service)?;
+    let (before, restarts_before) = (started()?, restarts(&containers)?);
+    world.stack.crash(&containers)?;
+    wait::until(&format!("{service} is started anew, and Prometheus knows"), SEEN, || {
+        let is_new = started()?.is_some_and(|now| before.is_none_or(|before| now > before));
+        Ok((is_new && restarts(&containers)? != restarts_before).then_some(()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_alert_has_a_cause_or_a_reason() {
+        let rules = std::fs::read_to_string(crate::step::workspace().join("prometheus/rules/alerts.yml")).unwrap();
+        let alerts: BTreeSet<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+        let causes = CAUSES.iter().flat_map(|cause| cause.fires.iter().chain(cause.silenced));
+        let known: BTreeSet<_> = causes.copied().chain(NOT_CAUSED.map(|(name, _)| name)).collect();
+        assert_eq!(known, alerts);
+    }
+}
