@@ -9,7 +9,7 @@ use pulse_anomaly_writer::{Metrics, WriterError, WriterOptions};
 use pulse_backends::{Kafka, postgres, show_lost_records};
 use pulse_core::names::{GROUP_WRITER, TOPIC_ANOMALIES};
 use pulse_kafka::{KafkaError, KafkaProducer, KafkaSource};
-use pulse_runtime::{Service, Stage, Starting, chain};
+use pulse_runtime::{Service, Stage, Starting, Uses, chain};
 use pulse_store::PostgresError;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ const SERVICE: Service = Service {
     about: "Takes anomalies from Kafka into Postgres, each exactly once.",
     listen: |listen| listen.writer,
     port: "writer.port",
+    uses: &[Uses::Kafka, Uses::Postgres],
 };
 
 fn main() -> ExitCode {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use pulse_backends::postgres;
 use pulse_dashboard::{Dashboard, DashboardOptions};
-use pulse_runtime::{Service, Stage, Starting};
+use pulse_runtime::{Service, Stage, Starting, Uses};
 
 const SERVICE: Service = Service {
     name: "dashboard",
     about: "Shows the stored anomalies on a live web page.",
     listen: |listen| listen.dashboard,
     port: "dashboard.port",
+    uses: &[Uses::Postgres],
 };
 
 fn main() -> ExitCode {

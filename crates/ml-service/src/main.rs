@@ -11,7 +11,7 @@ use pulse_kafka::{KafkaReader, KafkaSettings};
 use pulse_ml_service::{
     Management, MlService, ModelSlot, ServedUseCase, TrainingError, follow, load_or_train, train_first_model,
 };
-use pulse_runtime::{Health, Service, Stage, Starting, chain};
+use pulse_runtime::{Health, Service, Stage, Starting, Uses, chain};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,8 @@ const SERVICE: Service = Service {
     about: "Serves the models of its use cases, and answers over HTTP how unusual an event is and why.",
     listen: |listen| listen.ml_service,
     port: "ml_service.port",
+    // Kafka: for use cases that have neither a model nor a sample.
+    uses: &[Uses::ModelToken, Uses::Kafka],
 };
 
 fn main() -> ExitCode {

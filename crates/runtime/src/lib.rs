@@ -27,9 +27,9 @@ pub use metrics::registry;
 pub use service::{Service, Starting};
 pub use service_group::{BoxError, GroupError, ServiceGroup, Stage};
 pub use settings::{
-    KafkaSettings, KafkaStart, Listen, LogSettings, MlServiceSettings, PostgresSettings, ProcessorSettings, Retention,
-    ScorerSettings, Secret, Settings, SettingsError, SettingsFault, SettingsSources, SimulatorPace, SimulatorSettings,
-    WriterSettings,
+    Environment, KafkaSettings, KafkaStart, Listen, LogSettings, MlServiceSettings, PostgresSettings,
+    ProcessorSettings, Retention, ScorerSettings, Secret, Settings, SettingsError, SettingsFault, SettingsSources,
+    SimulatorPace, SimulatorSettings, Uses, WriterSettings,
 };
 pub use signal::{shutdown_signal, stop_on_signal};
 pub use telemetry::LogFormat;

@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::health::Health;
 use crate::http::Switch;
 use crate::service_group::{BoxError, ServiceGroup, Stage};
-use crate::settings::{Listen, Settings, SettingsSources};
+use crate::settings::{Listen, Settings, SettingsSources, Uses};
 use crate::signal::stop_on_signal;
 use crate::telemetry::LogFormat;
 use crate::{admin, http, metrics, telemetry, version};
@@ -38,6 +38,8 @@ pub struct Service {
     pub listen: fn(&Listen) -> SocketAddr,
     /// The setting that moves its port, as in `dashboard.port`.
     pub port: &'static str,
+    /// What it uses: in production, it refuses to start with anything of it that is not fit for that.
+    pub uses: &'static [Uses],
 }
 
 /// A service that is being started. `/live` and `/ready` answer already.
@@ -70,7 +72,7 @@ impl Service {
     /// it does not know, and with 130 at a second signal.
     pub fn main<E: Into<BoxError>>(self, start: impl AsyncFnOnce(&mut Starting) -> Result<(), E>) -> ExitCode {
         let args = Args::of(&self);
-        let settings = match SettingsSources::from_env().file(args.config).load() {
+        let settings = match SettingsSources::from_env().file(args.config).uses(self.uses).load() {
             Ok(settings) => settings,
             Err(error) => return fail(&error, LogFormat::Text),
         };
@@ -99,7 +101,8 @@ impl Service {
         telemetry::init(settings.log().format, settings.log().level)?;
         let listener = http::bind(self.name, (self.listen)(settings.listen()), self.port).await?;
         let address = listener.local_addr()?;
-        tracing::info!(version = version(), use_case = settings.use_case(), %address, "{} starts", self.name);
+        let environment = settings.environment().name();
+        tracing::info!(version = version(), use_case = settings.use_case(), environment, %address, "{} starts", self.name);
         let stop = CancellationToken::new();
         tokio::spawn(stop_on_signal(stop.clone()));
         let (health, registry) = (Health::starting("starting"), metrics::registry()?);

@@ -8,6 +8,7 @@ mod stray;
 
 mod kafka;
 mod postgres;
+mod production;
 mod services;
 
 mod sources;
@@ -21,6 +22,7 @@ use raw::{RawSettings, Reader};
 pub use fault::{SettingsError, SettingsFault};
 pub use kafka::{KafkaSettings, KafkaStart};
 pub use postgres::PostgresSettings;
+pub use production::{Environment, Uses};
 pub use secret::Secret;
 pub use services::{
     Listen, MlServiceSettings, ProcessorSettings, ScorerSettings, SimulatorPace, SimulatorSettings, WriterSettings,
@@ -30,6 +32,7 @@ pub use sources::SettingsSources;
 /// The checked settings of all services.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    environment: Environment,
     usecases: PathBuf,
     models: Option<PathBuf>,
     use_case: String,
@@ -67,6 +70,12 @@ pub struct Retention {
 }
 
 impl Settings {
+    /// Where it runs: production refuses what is fit for development alone.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+
     /// The folder that holds the use cases.
     #[must_use]
     pub fn usecases(&self) -> &Path {
@@ -161,12 +170,14 @@ impl Settings {
     }
 }
 
-impl TryFrom<RawSettings> for Settings {
-    type Error = SettingsError;
-
-    fn try_from(raw: RawSettings) -> Result<Self, SettingsError> {
+impl Settings {
+    /// Checks what was given, and that what is used of it is fit for where it runs.
+    fn checked(raw: RawSettings, uses: &[Uses]) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(raw);
+        let environments = [Environment::Development, Environment::Production];
         let settings = Self {
+            environment: reader
+                .one_of("environment", &environments.map(|environment| (environment.name(), environment))),
             usecases: reader.path("usecases"),
             models: reader.optional_path("models"),
             use_case: reader.text("use_case", "the name of a folder of use cases, as in nyc_taxi"),
@@ -182,10 +193,12 @@ impl TryFrom<RawSettings> for Settings {
             log: LogSettings::read(&mut reader),
             retention: Retention::read(&mut reader),
         };
-        match reader.finish() {
-            faults if faults.is_empty() => Ok(settings),
-            faults => Err(SettingsError::Faults(faults)),
-        }
+        let mut faults = reader.finish();
+        let unfit = production::faults(&settings, uses);
+        // What cannot be read is not said to be missing, too.
+        let told: Vec<String> = faults.iter().map(|fault| fault.key.clone()).collect();
+        faults.extend(unfit.into_iter().filter(|fault| !told.iter().any(|key| key.starts_with(&fault.key))));
+        if faults.is_empty() { Ok(settings) } else { Err(SettingsError::Faults(faults)) }
     }
 }
 

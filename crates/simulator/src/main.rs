@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pulse_backends::Kafka;
 use pulse_features::UseCaseDir;
 use pulse_kafka::KafkaProducer;
-use pulse_runtime::{Service, SimulatorPace, SimulatorSettings, Stage, Starting};
+use pulse_runtime::{Service, SimulatorPace, SimulatorSettings, Stage, Starting, Uses};
 use pulse_simulator::{Links, Metrics, Pace, SimulatorOptions};
 
 const SERVICE: Service = Service {
@@ -14,6 +14,7 @@ const SERVICE: Service = Service {
     about: "Produces the events of the use case into Kafka, labelled anomalies among them.",
     listen: |listen| listen.simulator,
     port: "simulator.port",
+    uses: &[Uses::Kafka],
 };
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use pulse_core::ports::Scorer as _;
 use pulse_features::{Featurizer, UseCaseDir};
 use pulse_kafka::{KafkaCommitter, KafkaSource};
 use pulse_pipeline::{ColumnBuckets, Plan};
-use pulse_runtime::{ProcessorSettings, Service, Stage, Starting};
+use pulse_runtime::{ProcessorSettings, Service, Stage, Starting, Uses};
 use pulse_scoring::{RemoteMetrics, RemoteOptions, RemoteScorer, RemoteServer};
 use pulse_stream_processor::{Metrics, Options, Processor, Progress};
 
@@ -21,6 +21,7 @@ const SERVICE: Service = Service {
     about: "Reads the events of the use case, judges every one, and emits the anomalies.",
     listen: |listen| listen.processor,
     port: "processor.port",
+    uses: &[Uses::Kafka],
 };
 
 fn main() -> ExitCode {

@@ -39,8 +39,13 @@ fn command(service: &Service) -> clap::Command {
 mod tests {
     use super::*;
 
-    const SERVICE: Service =
-        Service { name: "dashboard", about: "Shows.", listen: |listen| listen.dashboard, port: "dashboard.port" };
+    const SERVICE: Service = Service {
+        name: "dashboard",
+        about: "Shows.",
+        listen: |listen| listen.dashboard,
+        port: "dashboard.port",
+        uses: &[],
+    };
 
     fn parse(args: &[&str]) -> Result<Args, clap::Error> {
         command(&SERVICE).try_get_matches_from(["dashboard"].iter().chain(args)).map(Args::from)

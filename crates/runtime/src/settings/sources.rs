@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source as _, Value};
 
 use super::raw::RawSettings;
-use super::{Settings, SettingsError, stray};
+use super::{Settings, SettingsError, Uses, stray};
 
 const BASE: &str = include_str!("../../config/base.toml");
 
@@ -17,6 +17,7 @@ pub struct SettingsSources {
     file: Option<PathBuf>,
     environment: HashMap<String, String>,
     overrides: Vec<(&'static str, String)>,
+    uses: &'static [Uses],
 }
 
 impl fmt::Debug for SettingsSources {
@@ -61,14 +62,21 @@ impl SettingsSources {
         self
     }
 
+    /// Says what is used, which production demands to be fit for it; nothing, if this is not called.
+    #[must_use]
+    pub fn uses(mut self, uses: &'static [Uses]) -> Self {
+        self.uses = uses;
+        self
+    }
+
     /// Reads and checks them.
     ///
     /// # Errors
     /// When the file cannot be read, or with every wrong key and value.
     pub fn load(self) -> Result<Settings, SettingsError> {
-        let (file, strays) = (self.file.clone(), stray::of(&self.environment));
+        let (file, strays, uses) = (self.file.clone(), stray::of(&self.environment), self.uses);
         match self.read() {
-            Ok(tree) => Settings::try_from(RawSettings::from_tree(tree, file.as_deref(), strays)),
+            Ok(tree) => Settings::checked(RawSettings::from_tree(tree, file.as_deref(), strays), uses),
             Err(error) => Err(SettingsError::unreadable(error, file)),
         }
     }
