@@ -1,12 +1,33 @@
 # One image with every service and the command line. Which one a container runs, its command says; without one it is
 # `stream-pulse up`: all of it in one process.
 
-FROM rust:1.95-slim-bookworm AS build
+FROM rust:1.95-slim-bookworm AS toolchain
 # librdkafka is built from source: with TLS, it needs OpenSSL and its headers.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends g++ libssl-dev make pkg-config \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
+# What is built, here and in development.
+ENV BUILD_OPTIONS="--locked --bins --features service,tls,stream-pulse/kafka -p stream-pulse -p pulse-simulator \
+      -p pulse-stream-processor -p pulse-ml-service -p pulse-anomaly-writer -p pulse-dashboard -p pulse-backends" \
+    BINARIES="stream-pulse simulator stream-processor ml-service anomaly-writer dashboard"
+
+# Development (docker-compose.dev.yml): nothing of the source is in this image, so that changing it makes no new one.
+FROM toolchain AS dev
+# Volumes take over the owner of the folder that they are mounted on.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends inotify-tools socat \
+ && rm -rf /var/lib/apt/lists/* \
+ && chmod a+w "$CARGO_HOME" \
+ && install -d -o 10001 -g 10001 /binaries /target "$CARGO_HOME/registry"
+COPY docker/dev.sh /usr/local/bin/dev
+ENV PATH=/binaries:$PATH \
+    CARGO_TARGET_DIR=/target \
+    PULSE__USECASES=/usecases \
+    PULSE__HTTP__HOST=0.0.0.0
+USER 10001:10001
+
+FROM toolchain AS build
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 COPY tools tools
@@ -15,13 +36,10 @@ ARG PULSE_COMMIT=unknown
 # The caches hold what was built before: only what has changed is built again.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
-    PULSE_COMMIT="$PULSE_COMMIT" CARGO_PROFILE_RELEASE_STRIP=symbols \
-    cargo build --release --locked --bins --features service,tls,stream-pulse/kafka \
-      -p stream-pulse -p pulse-simulator -p pulse-stream-processor -p pulse-ml-service -p pulse-anomaly-writer \
-      -p pulse-dashboard -p pulse-backends \
+    PULSE_COMMIT="$PULSE_COMMIT" CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release $BUILD_OPTIONS \
  && mkdir /out \
  && cd target/release \
- && cp stream-pulse simulator stream-processor ml-service anomaly-writer dashboard /out
+ && cp $BINARIES /out
 
 FROM debian:bookworm-slim
 RUN apt-get update \
