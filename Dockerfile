@@ -19,7 +19,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends inotify-tools socat \
  && rm -rf /var/lib/apt/lists/* \
  && chmod a+w "$CARGO_HOME" \
- && install -d -o 10001 -g 10001 /binaries /target "$CARGO_HOME/registry"
+ && install -d -o 10001 -g 10001 /binaries /models /target "$CARGO_HOME/registry"
 COPY docker/dev.sh /usr/local/bin/dev
 ENV PATH=/binaries:$PATH \
     CARGO_TARGET_DIR=/target \

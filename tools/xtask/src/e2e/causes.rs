@@ -13,11 +13,11 @@ const SEEN: Duration = Duration::from_secs(60);
 const DEATHS: usize = 3;
 /// More than a twentieth of the events of five minutes, which is where `PulseValidationErrors` begins.
 const GARBAGE: usize = 5000;
-const NORMAL: [(&str, &str); 2] = [("SIMULATOR_RATE", "200"), ("SIMULATOR_ANOMALY_RATE", "0.01")];
-const BURST: [(&str, &str); 2] = [("SIMULATOR_RATE", "500"), ("SIMULATOR_ANOMALY_RATE", "0.5")];
-const MANY: [(&str, &str); 2] = [("SIMULATOR_RATE", "4000"), ("SIMULATOR_ANOMALY_RATE", "0.01")];
+/// What another simulator is told, beside the one that runs.
+const BURST: [&str; 2] = ["PULSE__SIMULATOR__RATE=500", "PULSE__SIMULATOR__ANOMALY_RATE=0.5"];
+const MANY: [&str; 2] = ["PULSE__SIMULATOR__RATE=4000", "PULSE__SIMULATOR__ANOMALY_RATE=0.01"];
 /// Of a processor, for each container: with that they fall behind many events.
-const TOO_LITTLE: f64 = 0.05;
+const TOO_LITTLE: f64 = 0.02;
 
 /// Something that goes wrong, is noticed, and is mended.
 #[derive(Debug)]
@@ -26,7 +26,9 @@ pub(super) struct Cause {
     make: fn(&World) -> anyhow::Result<()>,
     /// Alerts that have to come.
     fires: &'static [&'static str],
-    /// Alerts that fire because of those, and of which nobody is to be told while they do.
+    /// Alerts that come, too, once Prometheus has a quarter of an hour to judge by.
+    burns: &'static [&'static str],
+    /// The same, but nobody is to be told of them while those come.
     silenced: &'static [&'static str],
     mend: fn(&World) -> anyhow::Result<()>,
     /// Of those that come and of those that are silenced until it is mended: how long they go on then, by the windows of their rules.
@@ -43,12 +45,13 @@ pub(super) struct Aftermath {
     lasts: Duration,
 }
 
-/// In this order: what lasts longest comes first, and the later ones do not hide what the earlier ones showed.
+/// In this order: what lasts longest comes first, and what takes a history comes last.
 pub(super) const CAUSES: [Cause; 10] = [
     Cause {
         title: "a service that dies again and again",
-        make: |world| (0..DEATHS).try_for_each(|_| die(world, "simulator")),
+        make: |world| (0..DEATHS).try_for_each(|_| die(world, "dashboard")),
         fires: &["PulseServiceRestarting"],
+        burns: &[],
         silenced: &[],
         mend: |_| Ok(()),
         lasts: Duration::from_secs(15 * 60),
@@ -58,6 +61,7 @@ pub(super) const CAUSES: [Cause; 10] = [
         title: "a record among the anomalies that is none",
         make: |world| produce(world, "anomalies", "no anomaly\n"),
         fires: &["PulseDeadLetters"],
+        burns: &[],
         silenced: &[],
         mend: |_| Ok(()),
         lasts: Duration::from_secs(10 * 60),
@@ -67,24 +71,17 @@ pub(super) const CAUSES: [Cause; 10] = [
         title: "records that are no events",
         make: |world| produce(world, "raw_events", &"{\"trip_distance\": \"far\"}\n".repeat(GARBAGE)),
         fires: &["PulseValidationErrors"],
+        burns: &[],
         silenced: &[],
         mend: |_| Ok(()),
         lasts: Duration::from_secs(5 * 60),
         is_slow: false,
     },
     Cause {
-        title: "ML services that are away",
-        make: |world| compose(world, &["stop", "ml-service"]),
-        fires: &["PulseMlServiceDown"],
-        silenced: &["PulseAvailabilityBudgetBurn"],
-        mend: |world| compose(world, &["start", "ml-service"]),
-        lasts: Duration::from_secs(6 * 60),
-        is_slow: false,
-    },
-    Cause {
         title: "a writer that is away",
         make: |world| compose(world, &["stop", "anomaly-writer"]),
         fires: &["PulseServiceDown"],
+        burns: &[],
         silenced: &[],
         mend: |world| compose(world, &["start", "anomaly-writer"]),
         lasts: MINUTE,
@@ -92,28 +89,21 @@ pub(super) const CAUSES: [Cause; 10] = [
     },
     Cause {
         title: "a burst of anomalies, and a database that stands still",
-        make: |world| simulate(world, &BURST).and_then(|()| compose(world, &["pause", "postgres"])),
+        make: |world| world.stack.simulate_more(&BURST).and_then(|()| compose(world, &["pause", "postgres"])),
         fires: &["PulseAnomalyRateHigh", "PulseWriterBehind"],
+        burns: &[],
         silenced: &[],
-        mend: |world| compose(world, &["unpause", "postgres"]).and_then(|()| simulate(world, &NORMAL)),
-        lasts: Duration::from_secs(6 * 60),
-        is_slow: false,
-    },
-    Cause {
-        title: "processors that are too small for what comes",
-        make: |world| simulate(world, &MANY).and_then(|()| world.stack.limit_processors("processor", TOO_LITTLE)),
-        fires: &["PulseConsumerLagGrowing", "PulseLatencyHigh", "PulseLatencyBudgetBurn"],
-        silenced: &[],
-        mend: |world| world.stack.limit_processors("processor", 0.0).and_then(|()| simulate(world, &NORMAL)),
+        mend: |world| compose(world, &["unpause", "postgres"]).and_then(|()| world.stack.simulate_no_more()),
         lasts: Duration::from_secs(6 * 60),
         is_slow: false,
     },
     Cause {
         title: "events unlike those of the training",
-        make: |world| simulate(world, &BURST),
+        make: |world| world.stack.simulate_more(&BURST),
         fires: &["PulseModelDrift"],
+        burns: &[],
         silenced: &[],
-        mend: |world| simulate(world, &MANY),
+        mend: |world| world.stack.simulate_no_more(),
         lasts: Duration::from_secs(6 * 60),
         is_slow: true,
     },
@@ -121,6 +111,7 @@ pub(super) const CAUSES: [Cause; 10] = [
         title: "a broker that stands still",
         make: |world| compose(world, &["pause", "kafka"]),
         fires: &["PulseProcessorStuck"],
+        burns: &[],
         silenced: &[],
         mend: |world| compose(world, &["unpause", "kafka"]),
         lasts: Duration::from_secs(3 * 60),
@@ -130,10 +121,33 @@ pub(super) const CAUSES: [Cause; 10] = [
         title: "producers that are silent",
         make: |world| compose(world, &["stop", "simulator"]),
         fires: &["PulseNoEvents"],
+        burns: &[],
         silenced: &[],
         mend: |world| compose(world, &["start", "simulator"]),
         lasts: MINUTE,
         is_slow: true,
+    },
+    Cause {
+        title: "ML services that are away",
+        make: |world| compose(world, &["stop", "ml-service"]),
+        fires: &["PulseMlServiceDown"],
+        burns: &[],
+        silenced: &["PulseAvailabilityBudgetBurn"],
+        mend: |world| compose(world, &["start", "ml-service"]),
+        lasts: Duration::from_secs(6 * 60),
+        is_slow: false,
+    },
+    Cause {
+        title: "processors that are too small for what comes",
+        make: |world| {
+            world.stack.simulate_more(&MANY).and_then(|()| world.stack.limit_processors("processor", TOO_LITTLE))
+        },
+        fires: &["PulseConsumerLagGrowing", "PulseLatencyHigh"],
+        burns: &["PulseLatencyBudgetBurn"],
+        silenced: &[],
+        mend: |world| world.stack.limit_processors("processor", 0.0).and_then(|()| world.stack.simulate_no_more()),
+        lasts: Duration::from_secs(6 * 60),
+        is_slow: false,
     },
 ];
 
@@ -159,24 +173,29 @@ impl Cause {
     /// When an alert does not come, or one comes that should be silent.
     pub(super) fn happen(&self, world: &World) -> anyhow::Result<Vec<Aftermath>> {
         println!("   {}", self.title);
+        let (burns, silenced) = if world.quick { (&[][..], &[][..]) } else { (self.burns, self.silenced) };
+        if !(burns.is_empty() && silenced.is_empty()) {
+            let history = || world.prometheus.number("count(pulse_ml_requests_total offset 15m)");
+            wait::until("Prometheus has a quarter of an hour to judge by", 16 * MINUTE, history)?;
+        }
         let since = Instant::now();
-        let noticed = (self.make)(world).and_then(|()| self.is_noticed(world, since));
+        let noticed = (self.make)(world).and_then(|()| self.is_noticed(world, since, burns, silenced));
         (self.mend)(world)?;
         noticed?;
         let mended = Instant::now();
-        for alert in self.silenced {
+        for alert in silenced {
             // What silenced it is over first.
             world.alerts.arrives(alert, mended, 2 * MINUTE)?;
         }
-        let alerts = self.fires.iter().chain(self.silenced);
+        let alerts = self.fires.iter().chain(burns).chain(silenced);
         Ok(alerts.map(|alert| Aftermath { alert, mended, lasts: self.lasts }).collect())
     }
 
-    fn is_noticed(&self, world: &World, since: Instant) -> anyhow::Result<()> {
-        for alert in self.fires {
+    fn is_noticed(&self, world: &World, since: Instant, burns: &[&str], silenced: &[&str]) -> anyhow::Result<()> {
+        for alert in self.fires.iter().chain(burns) {
             world.alerts.arrives(alert, since, if self.is_slow { 12 * MINUTE } else { 6 * MINUTE })?;
         }
-        for alert in self.silenced {
+        for alert in silenced {
             let fires = || Ok(world.prometheus.firing()?.iter().any(|firing| firing == alert).then_some(()));
             wait::until(&format!("{alert} fires"), 3 * MINUTE, fires)?;
             // Longer than one that is told takes to arrive.
@@ -212,11 +231,6 @@ fn compose(world: &World, args: &[&str]) -> anyhow::Result<()> {
     world.stack.compose(args).map(drop)
 }
 
-/// Another simulator in the place of the one that runs.
-fn simulate(world: &World, variables: &[(&str, &str)]) -> anyhow::Result<()> {
-    world.stack.compose_with(variables, &["up", "--detach", "--no-deps", "--no-build", "simulator"]).map(drop)
-}
-
 /// Sends one record for each line of `text`.
 fn produce(world: &World, topic: &str, text: &str) -> anyhow::Result<()> {
     let producer = ["/opt/kafka/bin/kafka-console-producer.sh", "--bootstrap-server", "kafka:19092", "--topic", topic];
@@ -245,8 +259,8 @@ mod tests {
     fn every_alert_has_a_cause_or_a_reason() {
         let rules = std::fs::read_to_string(crate::step::workspace().join("prometheus/rules/alerts.yml")).unwrap();
         let alerts: BTreeSet<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
-        let causes = CAUSES.iter().flat_map(|cause| cause.fires.iter().chain(cause.silenced));
-        let known: BTreeSet<_> = causes.copied().chain(NOT_CAUSED.map(|(name, _)| name)).collect();
+        let causes = CAUSES.iter().flat_map(|cause| [cause.fires, cause.burns, cause.silenced].concat());
+        let known: BTreeSet<_> = causes.chain(NOT_CAUSED.map(|(name, _)| name)).collect();
         assert_eq!(known, alerts);
     }
 }

@@ -14,6 +14,8 @@ use super::receivers::Receivers;
 use crate::step;
 
 const PROJECT: &str = "pulse-e2e";
+/// The container of the second simulator.
+const MORE: &str = "pulse-e2e-more";
 /// By this name a container reaches the machine that it runs on.
 const HOST: &str = "host.docker.internal";
 /// What is shown of each container's log when something has failed.
@@ -116,12 +118,23 @@ impl Stack {
         output(&mut self.compose.command(args))
     }
 
-    /// The same, with variables for the compose file.
+    /// Another simulator, with settings of its own, beside the one of the compose file.
     ///
     /// # Errors
-    /// As before.
-    pub(super) fn compose_with(&self, variables: &[(&str, &str)], args: &[&str]) -> anyhow::Result<String> {
-        output(self.compose.command(args).envs(variables.iter().copied()))
+    /// When it cannot be started.
+    pub(super) fn simulate_more(&self, settings: &[&str]) -> anyhow::Result<()> {
+        let mut args = vec!["run", "--detach", "--no-deps", "--name", MORE];
+        settings.iter().for_each(|setting| args.extend(["--env", setting]));
+        args.push("simulator");
+        self.compose(&args).map(drop)
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub(super) fn simulate_no_more(&self) -> anyhow::Result<()> {
+        remove_more()
     }
 
     /// Begins what `docker compose` does; the caller waits for it.
@@ -176,9 +189,15 @@ impl Compose {
     }
 
     fn remove(&self) -> anyhow::Result<()> {
+        remove_more()?;
         output(&mut self.command(&["down", "--volumes", "--remove-orphans", "--timeout", "20"]))?;
         Ok(())
     }
+}
+
+/// One that is not there is no fault.
+fn remove_more() -> anyhow::Result<()> {
+    output(Command::new("docker").args(["rm", "--force", MORE])).map(drop)
 }
 
 /// Where this machine listens so that containers reach it and nobody else does: its own address on Docker's default network. An engine
