@@ -33,10 +33,12 @@ COPY crates crates
 COPY tools tools
 COPY postgres postgres
 ARG PULSE_COMMIT=unknown
-# The caches hold what was built before: only what has changed is built again.
+# The caches hold what was built before. Of that, dependencies are taken, and our crates are built again: cargo goes by the time of a file,
+# and what another branch left there may be younger than the files of this one.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
-    PULSE_COMMIT="$PULSE_COMMIT" CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release $BUILD_OPTIONS \
+    find crates -name '*.rs' -exec touch {} + \
+ && PULSE_COMMIT="$PULSE_COMMIT" CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release $BUILD_OPTIONS \
  && mkdir /out \
  && cd target/release \
  && cp $BINARIES /out
