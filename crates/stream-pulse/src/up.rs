@@ -17,7 +17,7 @@ use pulse_core::ports::Clock;
 use pulse_features::{Featurizer, UseCaseDir};
 use pulse_ml_service::ModelSlot;
 use pulse_pipeline::{ColumnBuckets, Plan};
-use pulse_runtime::{ServiceGroup, Settings, SettingsSources, Stage, SystemClock, Uses, stop_on_signal, telemetry};
+use pulse_runtime::{ServiceGroup, Settings, SettingsSources, Stage, SystemClock, stop_on_signal, telemetry};
 use pulse_scoring::{LocalScorer, Model};
 use pulse_simulator as simulator;
 use pulse_store::{EmbeddedStore, Retention};
@@ -68,7 +68,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
 
 fn settings(args: &UpArgs) -> anyhow::Result<Settings> {
     let data_dir = args.data_dir.as_ref().map(|dir| dir.display().to_string());
-    let sources = SettingsSources::from_env().file(args.config.clone()).uses(&[Uses::ModelToken]);
+    let sources = SettingsSources::from_env().file(args.config.clone());
     Ok(sources.set("use_case", args.use_case.clone()).set("data_dir", data_dir).load()?)
 }
 

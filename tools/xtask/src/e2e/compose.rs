@@ -14,6 +14,7 @@ use super::receivers::Receivers;
 use crate::step;
 
 const PROJECT: &str = "pulse-e2e";
+pub(super) const IMAGE: &str = "stream-pulse";
 /// The container of the second simulator.
 const MORE: &str = "pulse-e2e-more";
 /// By this name a container reaches the machine that it runs on.
@@ -68,6 +69,7 @@ impl Stack {
         fs::write(&no_settings, "")?;
         readable(folder)?;
         let variables = vec![
+            ("PULSE_IMAGE", IMAGE.to_owned()),
             ("DASHBOARD_PORT", ports.dashboard.to_string()),
             ("ML_SERVICE_PORT", ports.ml_service.to_string()),
             ("PROMETHEUS_PORT", ports.prometheus.to_string()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use super::compose::{Stack, output};
+use super::compose::{IMAGE, Stack, output};
 use super::wait;
 
 /// Longer than any service takes to be healthy on a loaded machine.
@@ -62,7 +62,7 @@ impl Stack {
         let kill = format!("kill -9 {}", processes.join(" "));
         let mut run = Command::new("docker");
         run.args(["run", "--rm", "--pid=host", "--network=none", "--user=0", "--entrypoint=sh"]);
-        output(run.args(["stream-pulse", "-c", &kill]))?;
+        output(run.args([IMAGE, "-c", &kill]))?;
         Ok(())
     }
 
