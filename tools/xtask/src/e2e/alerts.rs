@@ -38,12 +38,13 @@ impl Alerts {
     /// # Errors
     /// When that is not so within `limit`.
     pub(super) fn resolves(&self, alert: &str, since: Instant, limit: Duration) -> anyhow::Result<()> {
-        wait::until(&format!("{alert} is said to be over by webhook and e-mail"), limit, || {
+        let over = wait::until(&format!("{alert} is said to be over by webhook and e-mail"), limit, || {
             let notices = self.inbox.notices();
-            let is_over = |channel| of(&notices, alert, channel).last().is_some_and(|last| !last.is_firing);
-            Ok(Channel::ALL.into_iter().all(is_over).then_some(()))
+            let over = |channel| of(&notices, alert, channel).last().filter(|last| !last.is_firing).map(|last| last.at);
+            let over: Option<Vec<Instant>> = Channel::ALL.into_iter().map(over).collect();
+            Ok(over.and_then(|at| at.into_iter().max()))
         })?;
-        println!("   {alert} was over {} s after its cause", since.elapsed().as_secs());
+        println!("   {alert} was over {} s after its cause", over.saturating_duration_since(since).as_secs());
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use regex::Regex;
 use serde_json::Value;
 
 use super::World;
@@ -116,7 +117,7 @@ fn variables(dashboard: &Value, prometheus: &Prometheus) -> anyhow::Result<Vec<(
             Some(all) if variable["includeAll"] == true => all.to_owned(),
             _ => {
                 let query = expand(variable["query"]["query"].as_str().context("a variable has no query")?, &known)?;
-                let values = values(&query, prometheus)?;
+                let values = parts(&values(&query, prometheus)?, variable["regex"].as_str().unwrap_or_default())?;
                 let first = values.first().with_context(|| format!("${name} has no value"))?;
                 if variable["includeAll"] == true { values.join("|") } else { first.clone() }
             }
@@ -131,6 +132,20 @@ fn values(query: &str, prometheus: &Prometheus) -> anyhow::Result<Vec<String>> {
     let arguments = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
     let (selector, label) = arguments.and_then(|text| text.rsplit_once(',')).with_context(|| query.to_owned())?;
     prometheus.label_values(selector.trim(), label.trim())
+}
+
+/// What a variable's expression, between slashes, makes of its values: of those that match, the first group, or all of it.
+fn parts(values: &[String], regex: &str) -> anyhow::Result<Vec<String>> {
+    let Some(pattern) = regex.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) else {
+        ensure!(regex.is_empty(), "{regex} does not stand between slashes");
+        return Ok(values.to_vec());
+    };
+    let pattern = Regex::new(pattern)?;
+    let part = |value: &String| {
+        let found = pattern.captures(value)?;
+        found.get(1).or(found.get(0)).map(|part| part.as_str().to_owned())
+    };
+    Ok(values.iter().filter_map(part).collect())
 }
 
 /// The text with variables and macros replaced.
@@ -171,6 +186,15 @@ mod tests {
             "label_replace(x, \"a\", \"$1\", \"b\", \"(.*)$\")"
         );
         assert!(expand("x{a=\"$other\"}").is_err());
+    }
+
+    #[test]
+    fn values_are_cut_by_a_regular_expression() {
+        let values = ["a_bucket", "b_count", "c_bucket"].map(str::to_owned);
+        assert_eq!(parts(&values, "/(.*)_bucket/").unwrap(), ["a", "c"]);
+        assert_eq!(parts(&values, "/^b.*/").unwrap(), ["b_count"]);
+        assert_eq!(parts(&values, "").unwrap(), values);
+        assert!(parts(&values, "(.*)_bucket").is_err());
     }
 
     #[test]
