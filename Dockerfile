@@ -16,7 +16,7 @@ ENV BUILD_OPTIONS="--locked --bins --features service,tls,stream-pulse/kafka -p 
 FROM toolchain AS dev
 # Volumes take over the owner of the folder that they are mounted on.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends inotify-tools socat \
+ && apt-get install -y --no-install-recommends haproxy inotify-tools \
  && rm -rf /var/lib/apt/lists/* \
  && chmod a+w "$CARGO_HOME" \
  && install -d -o 10001 -g 10001 /binaries /models /target "$CARGO_HOME/registry"
@@ -45,7 +45,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates libssl3 socat \
+ && apt-get install -y --no-install-recommends ca-certificates haproxy libssl3 \
  && rm -rf /var/lib/apt/lists/* \
  && install -d -o 10001 -g 10001 /data /models
 COPY --from=build /out/ /usr/local/bin/

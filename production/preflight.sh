@@ -14,7 +14,11 @@ fault() {
 }
 has() {
   if [ -s "$SECRETS/$1" ] && [ -r "$SECRETS/$1" ]; then return; fi
-  fault "$2 is missing, empty or not readable: run production/secrets.sh"
+  if [ -s "$SECRETS/$1" ]; then
+    fault "$2 cannot be read by user $(id -u): chmod 644 production/secrets/$2"
+  else
+    fault "$2 is missing or empty: run production/secrets.sh"
+  fi
   return 1
 }
 

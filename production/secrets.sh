@@ -45,6 +45,7 @@ chmod 700 secrets
 cd secrets
 work=$(mktemp -d ./.new.XXXXXX)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 
 # What is whole takes its place at once, where it differs: what is interrupted leaves no half of a secret.
 put() {
@@ -108,11 +109,18 @@ END
   say "     for $names"
 }
 
-[ -s ca.pem ] || authority
+if [ ! -s ca.pem ]; then
+  if [ -s kafka.pem ] || [ -s ca.key ]; then fail 'ca.pem is missing, and kafka.pem or ca.key is there: put the ca.pem of those here'; fi
+  authority
+fi
 [ -s kafka.pem ] || certificate
 again='delete it, run this again, and restart the brokers'
 openssl x509 -in kafka.pem -noout -checkend 2592000 >/dev/null || say "ATTENTION: kafka.pem runs out within 30 days: $again"
 # It may be somebody's own, and older than KAFKA_HOST.
+openssl verify -CAfile ca.pem -untrusted kafka.pem kafka.pem >/dev/null 2>&1 || fail 'kafka.pem was not signed by ca.pem: clients would refuse the brokers'
+for broker in $BROKERS; do
+  openssl x509 -in kafka.pem -noout -checkhost "$broker" | grep -q 'does match' || fail "kafka.pem is not for $broker: brokers would refuse each other"
+done
 case $san in IP:*) check=-checkip ;; *) check=-checkhost ;; esac
 openssl x509 -in kafka.pem -noout "$check" "$KAFKA_HOST" | grep -q 'does match' ||
   say "ATTENTION: kafka.pem is not for KAFKA_HOST=$KAFKA_HOST: $again"

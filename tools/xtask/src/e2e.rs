@@ -62,7 +62,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         stack,
         quick: options.quick,
     };
-    stages::start(&world)?;
+    if let Err(error) = stages::start(&world) {
+        world.stack.show_logs();
+        return Err(error);
+    }
     let mut outcomes = Vec::new();
     for &stage in Stage::value_variants() {
         if !options.only.is_empty() && !options.only.contains(&stage) {
@@ -74,14 +77,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let seconds = started.elapsed().as_secs();
         match &outcome {
             Ok(()) => println!("── {}: ok after {seconds} s", stage.title()),
-            Err(error) => println!("── {}: FAILED after {seconds} s: {error:#}", stage.title()),
+            Err(error) => {
+                // Before the next stage takes the containers away.
+                world.stack.show_logs();
+                println!("── {}: FAILED after {seconds} s: {error:#}", stage.title());
+            }
         }
         outcomes.push((stage, outcome.is_ok()));
     }
     println!();
-    if outcomes.iter().any(|(_, ok)| !ok) {
-        world.stack.show_logs();
-    }
     let failed: Vec<_> = outcomes.iter().filter(|(_, ok)| !ok).map(|(stage, _)| stage.title()).collect();
     if failed.is_empty() {
         println!("e2e: ok");

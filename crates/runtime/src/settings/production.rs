@@ -7,6 +7,11 @@ use super::{Settings, env_name};
 /// Passwords that stand in .env.example and docker-compose.yml, for everybody to read.
 const EXAMPLES: [&str; 1] = ["stream-pulse"];
 const SECURE: [&str; 2] = ["ssl", "sasl_ssl"];
+/// Properties of librdkafka that say whether brokers are who they say, with the values that mean so.
+const CHECKS: [(&str, &[&str]); 2] = [
+    ("enable.ssl.certificate.verification", &["true", "t", "1"]),
+    ("ssl.endpoint.identification.algorithm", &["https"]),
+];
 
 /// Where a service runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,34 +61,23 @@ pub(super) fn faults(settings: &Settings, uses: &[Uses]) -> Vec<SettingsFault> {
 
 fn kafka(settings: &Settings) -> Vec<SettingsFault> {
     let kafka = &settings.kafka;
-    // Properties of librdkafka stand above settings of ours.
-    let property = |name: &str| kafka.properties.get(name);
-    let protocol = property("security.protocol").map_or(kafka.security_protocol, Secret::expose).to_lowercase();
+    let protocol = kafka.security_protocol;
     let mut faults = Vec::new();
-    if !SECURE.contains(&&*protocol) {
+    if !SECURE.contains(&protocol) {
         let why = if protocol == "sasl_plaintext" { "sends its password in the clear" } else { "lets anybody in" };
         let mend = format!("{why}: set {}=sasl_ssl or ssl", env_name("kafka.security_protocol"));
-        faults.push(fault("kafka.security_protocol", Some(protocol.clone()), mend));
+        faults.push(fault("kafka.security_protocol", Some(protocol.to_owned()), mend));
     }
-    let unchecked =
-        [("enable.ssl.certificate.verification", "false"), ("ssl.endpoint.identification.algorithm", "none")];
-    for (name, value) in unchecked {
-        if property(name).is_some_and(|given| given.expose().eq_ignore_ascii_case(value)) {
+    for (name, safe) in CHECKS {
+        let given = kafka.properties.get(name).map(Secret::expose);
+        if let Some(value) = given.filter(|value| !safe.contains(&&*value.to_lowercase())) {
             let mend =
                 "lets anybody pass for a broker: remove it, and give who signed the certificates by kafka.ssl_ca";
             faults.push(fault(&format!("kafka.properties.{name}"), Some(value.to_owned()), mend.to_owned()));
         }
     }
-    // Tickets and tokens are no passwords.
-    let asks = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
-    let mechanism = property("sasl.mechanism").or(property("sasl.mechanisms"));
-    let mechanism = mechanism.map_or(kafka.sasl_mechanism, Secret::expose);
-    if protocol.starts_with("sasl") && asks.iter().any(|asks| asks.eq_ignore_ascii_case(mechanism)) {
-        faults.extend(password(
-            "kafka.sasl_password",
-            kafka.sasl_password.as_ref().or(property("sasl.password")),
-            true,
-        ));
+    if protocol.starts_with("sasl") {
+        faults.extend(password("kafka.sasl_password", kafka.sasl_password.as_ref(), true));
     }
     faults.extend(password("kafka.ssl_key_password", kafka.ssl_key_password.as_ref(), false));
     faults

@@ -15,9 +15,9 @@ const DEATHS: usize = 3;
 const GARBAGE: usize = 5000;
 /// What another simulator is told, beside the one that runs.
 const BURST: [&str; 2] = ["PULSE__SIMULATOR__RATE=500", "PULSE__SIMULATOR__ANOMALY_RATE=0.5"];
-const MANY: [&str; 2] = ["PULSE__SIMULATOR__RATE=4000", "PULSE__SIMULATOR__ANOMALY_RATE=0.01"];
+const MANY: [&str; 2] = ["PULSE__SIMULATOR__RATE=10000", "PULSE__SIMULATOR__ANOMALY_RATE=0.01"];
 /// Of a processor, for each container: with that they fall behind many events.
-const TOO_LITTLE: f64 = 0.02;
+const TOO_LITTLE: &str = "0.02";
 
 /// Something that goes wrong, is noticed, and is mended.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ pub(super) const CAUSES: [Cause; 10] = [
         fires: &["PulseAnomalyRateHigh", "PulseWriterBehind"],
         burns: &[],
         silenced: &[],
-        mend: |world| compose(world, &["unpause", "postgres"]).and_then(|()| world.stack.simulate_no_more()),
+        mend: |world| both(compose(world, &["unpause", "postgres"]), world.stack.simulate_no_more()),
         lasts: Duration::from_secs(6 * 60),
         is_slow: false,
     },
@@ -145,7 +145,7 @@ pub(super) const CAUSES: [Cause; 10] = [
         fires: &["PulseConsumerLagGrowing", "PulseLatencyHigh"],
         burns: &["PulseLatencyBudgetBurn"],
         silenced: &[],
-        mend: |world| world.stack.limit_processors("processor", 0.0).and_then(|()| world.stack.simulate_no_more()),
+        mend: |world| both(world.stack.free_processors("processor"), world.stack.simulate_no_more()),
         lasts: Duration::from_secs(6 * 60),
         is_slow: false,
     },
@@ -180,8 +180,7 @@ impl Cause {
         }
         let since = Instant::now();
         let noticed = (self.make)(world).and_then(|()| self.is_noticed(world, since, burns, silenced));
-        (self.mend)(world)?;
-        noticed?;
+        both(noticed, (self.mend)(world))?;
         let mended = Instant::now();
         for alert in silenced {
             // What silenced it is over first.
@@ -224,6 +223,14 @@ impl Aftermath {
 
     pub(super) fn alert(&self) -> &'static str {
         self.alert
+    }
+}
+
+/// What either has to say.
+fn both(one: anyhow::Result<()>, other: anyhow::Result<()>) -> anyhow::Result<()> {
+    match (one, other) {
+        (Err(one), Err(other)) => Err(one.context(format!("{other:#}"))),
+        (one, other) => one.and(other),
     }
 }
 

@@ -14,7 +14,8 @@ use super::receivers::Receivers;
 use crate::step;
 
 const PROJECT: &str = "pulse-e2e";
-pub(super) const IMAGE: &str = "stream-pulse";
+/// Not the name of anybody's own.
+pub(super) const IMAGE: &str = "stream-pulse-e2e";
 /// The container of the second simulator.
 const MORE: &str = "pulse-e2e-more";
 /// By this name a container reaches the machine that it runs on.

@@ -66,16 +66,24 @@ impl Stack {
         Ok(())
     }
 
-    /// Gives each container so much of a processor at the most; 0 takes the limit away.
+    /// Gives each container so much of a processor at the most.
     ///
     /// # Errors
     /// When the engine refuses.
-    pub(super) fn limit_processors(&self, service: &str, processors: f64) -> anyhow::Result<()> {
+    pub(super) fn limit_processors(&self, service: &str, processors: &str) -> anyhow::Result<()> {
         let containers = self.containers_of(service)?;
-        let quota = if processors > 0.0 { format!("--cpus={processors}") } else { "--cpu-quota=-1".to_owned() };
         let mut update = Command::new("docker");
-        output(update.args(["update", &quota]).args(containers.iter().map(|container| &container.id)))?;
+        output(update.args(["update", "--cpus", processors]).args(containers.iter().map(|container| &container.id)))?;
         Ok(())
+    }
+
+    /// Gives each container all the processors there are: a limit that was set can be raised and not removed.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub(super) fn free_processors(&self, service: &str) -> anyhow::Result<()> {
+        let all = output(Command::new("docker").args(["info", "--format", "{{.NCPU}}"]))?;
+        self.limit_processors(service, all.trim())
     }
 }
 

@@ -19,6 +19,9 @@ const PAST: Duration = Duration::from_secs(15 * 60);
 /// What Grafana makes of `$__rate_interval` there: four times the interval of the data source.
 const RATE_INTERVAL: &str = "20s";
 
+/// By its name and not by the loopback, where Postgres asks nobody for a password.
+const AS_GRAFANA: &str = "postgresql://grafana:stream-pulse@postgres/anomalies_db";
+
 /// A query of a panel or an annotation.
 #[derive(Debug, Clone)]
 pub(super) struct Query {
@@ -56,6 +59,7 @@ pub(super) fn queries(prometheus: &Prometheus) -> anyhow::Result<Vec<Query>> {
             queries.push(query(title, &annotation["name"], &annotation["datasource"], target, &variables)?);
         }
     }
+    ensure!(!queries.is_empty(), "there is no query in {FOLDER}");
     Ok(queries)
 }
 
@@ -70,9 +74,8 @@ impl Query {
             Asks::Prometheus { expr, is_instant: true } => Ok(has_numbers(world.prometheus.query(expr)?)),
             Asks::Prometheus { expr, is_instant: false } => Ok(has_numbers(world.prometheus.curves(expr, PAST)?)),
             Asks::Postgres { sql, has_time } => {
-                let psql = ["psql", "--csv", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"];
-                let as_grafana = ["-U", "grafana", "-d", "anomalies_db", "-f", "-"];
-                let table = world.stack.exec("postgres", &[&psql[..], &as_grafana].concat(), sql.as_bytes())?;
+                let psql = ["psql", "--csv", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", "-", AS_GRAFANA];
+                let table = world.stack.exec("postgres", &psql, sql.as_bytes())?;
                 let mut lines = table.lines();
                 let mut header = lines.next().unwrap_or_default().split(',');
                 ensure!(!has_time || header.any(|name| name == "time"), "it has no column `time`");
