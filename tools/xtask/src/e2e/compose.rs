@@ -20,6 +20,8 @@ pub(super) const IMAGE: &str = "stream-pulse-e2e";
 const MORE: &str = "pulse-e2e-more";
 /// By this name a container reaches the machine that it runs on.
 const HOST: &str = "host.docker.internal";
+/// Of Kafka's tools: with that of the broker they would not fit into its container beside it.
+const TOOLS_HEAP: &str = "KAFKA_HEAP_OPTS=-Xmx128m";
 /// What is shown of each container's log when something has failed.
 const LOG_LINES: &str = "20";
 
@@ -150,14 +152,15 @@ impl Stack {
     /// # Errors
     /// When it fails; the text has what it said.
     pub(super) fn exec(&self, service: &str, program: &[&str], input: &[u8]) -> anyhow::Result<String> {
-        let mut command = self.compose.command(&[&["exec", "-T", service], program].concat());
+        let mut command = self.compose.command(&[&["exec", "-T", "--env", TOOLS_HEAP, service], program].concat());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut stdin = child.stdin.take().context("a pipe was asked for")?;
         // A program that fails early reads nothing: what it says tells more than the broken pipe.
         let written = stdin.write_all(input);
         drop(stdin);
         let output = child.wait_with_output()?;
-        ensure!(output.status.success(), "{}: {}", step::line(&command), String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{}: {}: {}", step::line(&command), output.status, said.trim());
         written?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
