@@ -14,6 +14,8 @@ use super::dashboards::{Query, queries};
 use super::wait;
 
 const PATIENCE: Duration = Duration::from_secs(180);
+/// What does not stop by itself is killed after twice that.
+const GRACE: Duration = Duration::from_secs(30);
 /// Two of it are more than one, and there are partitions and cores enough for that.
 const SCALED: [(&str, u32); 2] = [("processor", 3), ("ml-service", 2)];
 const PARTITIONS: u32 = 12;
@@ -228,7 +230,9 @@ fn again(world: &World) -> anyhow::Result<()> {
     let before = all_stored(world)?;
     let started = Instant::now();
     world.stack.compose(&["down", "--timeout", "60"])?;
-    println!("   down after {:.1} s", started.elapsed().as_secs_f64());
+    let elapsed = started.elapsed();
+    println!("   down after {:.1} s", elapsed.as_secs_f64());
+    ensure!(elapsed < GRACE, "something does not stop when it is told to");
     world.stack.compose(&["up", "--detach", "--wait", "--no-build", "--scale", "simulator=0"])?;
     let after = all_stored(world)?;
     let (lost, new) = (before.difference(&after).count(), after.difference(&before).count());
