@@ -45,97 +45,89 @@ pub(super) struct Aftermath {
     lasts: Duration,
 }
 
+/// What most causes have in common.
+const USUAL: Cause = Cause {
+    title: "",
+    make: |_| Ok(()),
+    fires: &[],
+    burns: &[],
+    silenced: &[],
+    mend: |_| Ok(()),
+    lasts: Duration::from_secs(6 * 60),
+    is_slow: false,
+};
+
 /// In this order: what lasts longest comes first, and what takes a history comes last.
 pub(super) const CAUSES: [Cause; 10] = [
     Cause {
         title: "a service that dies again and again",
         make: |world| (0..DEATHS).try_for_each(|_| die(world, "dashboard")),
         fires: &["PulseServiceRestarting"],
-        burns: &[],
-        silenced: &[],
-        mend: |_| Ok(()),
         lasts: Duration::from_secs(15 * 60),
-        is_slow: false,
+        ..USUAL
     },
     Cause {
         title: "a record among the anomalies that is none",
         make: |world| produce(world, "anomalies", "no anomaly\n"),
         fires: &["PulseDeadLetters"],
-        burns: &[],
-        silenced: &[],
-        mend: |_| Ok(()),
         lasts: Duration::from_secs(10 * 60),
-        is_slow: false,
+        ..USUAL
     },
     Cause {
         title: "records that are no events",
         make: |world| produce(world, "raw_events", &"{\"trip_distance\": \"far\"}\n".repeat(GARBAGE)),
         fires: &["PulseValidationErrors"],
-        burns: &[],
-        silenced: &[],
-        mend: |_| Ok(()),
         lasts: Duration::from_secs(5 * 60),
-        is_slow: false,
+        ..USUAL
     },
     Cause {
         title: "a writer that is away",
         make: |world| compose(world, &["stop", "anomaly-writer"]),
         fires: &["PulseServiceDown"],
-        burns: &[],
-        silenced: &[],
         mend: |world| compose(world, &["start", "anomaly-writer"]),
         lasts: MINUTE,
-        is_slow: false,
+        ..USUAL
     },
     Cause {
         title: "a burst of anomalies, and a database that stands still",
         make: |world| world.stack.simulate_more(&BURST).and_then(|()| compose(world, &["pause", "postgres"])),
         fires: &["PulseAnomalyRateHigh", "PulseWriterBehind"],
-        burns: &[],
-        silenced: &[],
         mend: |world| both(compose(world, &["unpause", "postgres"]), world.stack.simulate_no_more()),
-        lasts: Duration::from_secs(6 * 60),
-        is_slow: false,
+        ..USUAL
     },
     Cause {
         title: "events unlike those of the training",
         make: |world| world.stack.simulate_more(&BURST),
         fires: &["PulseModelDrift"],
-        burns: &[],
-        silenced: &[],
         mend: |world| world.stack.simulate_no_more(),
-        lasts: Duration::from_secs(6 * 60),
         is_slow: true,
+        ..USUAL
     },
     Cause {
         title: "a broker that stands still",
         make: |world| compose(world, &["pause", "kafka"]),
         fires: &["PulseProcessorStuck"],
-        burns: &[],
-        silenced: &[],
         mend: |world| compose(world, &["unpause", "kafka"]),
         lasts: Duration::from_secs(3 * 60),
         is_slow: true,
+        ..USUAL
     },
     Cause {
         title: "producers that are silent",
         make: |world| compose(world, &["stop", "simulator"]),
         fires: &["PulseNoEvents"],
-        burns: &[],
-        silenced: &[],
         mend: |world| compose(world, &["start", "simulator"]),
         lasts: MINUTE,
         is_slow: true,
+        ..USUAL
     },
     Cause {
         title: "ML services that are away",
         make: |world| compose(world, &["stop", "ml-service"]),
         fires: &["PulseMlServiceDown"],
-        burns: &[],
         silenced: &["PulseAvailabilityBudgetBurn"],
         mend: |world| compose(world, &["start", "ml-service"]),
-        lasts: Duration::from_secs(6 * 60),
-        is_slow: false,
+        ..USUAL
     },
     Cause {
         title: "processors that are too small for what comes",
@@ -144,10 +136,8 @@ pub(super) const CAUSES: [Cause; 10] = [
         },
         fires: &["PulseConsumerLagGrowing", "PulseLatencyHigh"],
         burns: &["PulseLatencyBudgetBurn"],
-        silenced: &[],
         mend: |world| both(world.stack.free_processors("processor"), world.stack.simulate_no_more()),
-        lasts: Duration::from_secs(6 * 60),
-        is_slow: false,
+        ..USUAL
     },
 ];
 
@@ -240,8 +230,7 @@ fn compose(world: &World, args: &[&str]) -> anyhow::Result<()> {
 
 /// Sends one record for each line of `text`.
 fn produce(world: &World, topic: &str, text: &str) -> anyhow::Result<()> {
-    let producer = ["/opt/kafka/bin/kafka-console-producer.sh", "--bootstrap-server", "kafka:19092", "--topic", topic];
-    world.stack.exec("kafka", &producer, text.as_bytes()).map(drop)
+    world.stack.kafka("kafka-console-producer.sh", &["--topic", topic], text.as_bytes()).map(drop)
 }
 
 /// The main process of `service` dies, and Prometheus sees the one that follows.

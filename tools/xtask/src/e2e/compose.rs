@@ -152,7 +152,21 @@ impl Stack {
     /// # Errors
     /// When it fails; the text has what it said.
     pub(super) fn exec(&self, service: &str, program: &[&str], input: &[u8]) -> anyhow::Result<String> {
-        let mut command = self.compose.command(&[&["exec", "-T", "--env", TOOLS_HEAP, service], program].concat());
+        self.type_into(&[&["exec", "-T", service], program].concat(), input)
+    }
+
+    /// What one of Kafka's tools says in the container of the broker, `input` being typed into it.
+    ///
+    /// # Errors
+    /// When it fails; the text has what it said.
+    pub(super) fn kafka(&self, tool: &str, options: &[&str], input: &[u8]) -> anyhow::Result<String> {
+        let tool = format!("/opt/kafka/bin/{tool}");
+        let exec = ["exec", "-T", "--env", TOOLS_HEAP, "kafka", &tool, "--bootstrap-server", "kafka:19092"];
+        self.type_into(&[&exec[..], options].concat(), input)
+    }
+
+    fn type_into(&self, args: &[&str], input: &[u8]) -> anyhow::Result<String> {
+        let mut command = self.compose.command(args);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut stdin = child.stdin.take().context("a pipe was asked for")?;
         // A program that fails early reads nothing: what it says tells more than the broken pipe.

@@ -1,16 +1,12 @@
 //! The containers of the stack, and what happens to them.
 
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use super::compose::{IMAGE, Stack, output};
 use super::wait;
-
-/// Longer than any service takes to be healthy on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A container as Compose lists it.
 #[derive(Debug, Clone)]
@@ -43,7 +39,7 @@ impl Stack {
     /// # Errors
     /// When they are not within minutes: with those that are not.
     pub(super) fn all_healthy(&self) -> anyhow::Result<()> {
-        wait::until("all containers are healthy", PATIENCE, || {
+        wait::until("all containers are healthy", wait::PATIENCE, || {
             let containers = self.containers()?;
             let ill: Vec<_> = containers.iter().filter(|it| !it.is_healthy).map(|it| it.service.as_str()).collect();
             ensure!(ill.is_empty(), "{} is not", ill.join(", "));

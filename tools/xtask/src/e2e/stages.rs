@@ -11,9 +11,8 @@ use super::World;
 use super::causes::{Aftermath, CAUSES, NOT_CAUSED};
 use super::containers::restarts;
 use super::dashboards::{Query, queries};
-use super::wait;
+use super::wait::{self, PATIENCE};
 
-const PATIENCE: Duration = Duration::from_secs(180);
 /// What does not stop by itself is killed after twice that.
 const GRACE: Duration = Duration::from_secs(30);
 /// Two of it are more than one, and there are partitions and cores enough for that.
@@ -21,8 +20,6 @@ const SCALED: [(&str, u32); 2] = [("processor", 3), ("ml-service", 2)];
 const PARTITIONS: u32 = 12;
 const USE_CASE: &str = "nyc_taxi";
 const EVENT: &str = r#"{"trip_duration":1800.0,"trip_distance":5.2,"fare_amount":15.50,"total_amount":18.50}"#;
-const GROUPS: &str = "/opt/kafka/bin/kafka-consumer-groups.sh";
-const CONSUMER: &str = "/opt/kafka/bin/kafka-console-consumer.sh";
 
 /// A stage. They run in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -266,8 +263,7 @@ fn all_stored(world: &World) -> anyhow::Result<BTreeSet<String>> {
 /// Events that wait, by what the processors have committed.
 fn waiting(world: &World) -> anyhow::Result<u64> {
     let group = format!("pulse-{USE_CASE}");
-    let describe = ["--bootstrap-server", "kafka:19092", "--describe", "--group", &group];
-    let table = world.stack.exec("kafka", &[&[GROUPS], &describe[..]].concat(), &[])?;
+    let table = world.stack.kafka("kafka-consumer-groups.sh", &["--describe", "--group", &group], &[])?;
     // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG …
     let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let rows = rows.filter(|row| row.first() == Some(&&*group));
@@ -279,9 +275,9 @@ fn waiting(world: &World) -> anyhow::Result<u64> {
 
 /// The ids of the anomalies that are committed to the topic.
 fn found(world: &World) -> anyhow::Result<Vec<String>> {
-    let from = ["--bootstrap-server", "kafka:19092", "--topic", "anomalies", "--from-beginning"];
-    let until = ["--isolation-level", "read_committed", "--timeout-ms", "10000"];
-    let records = world.stack.exec("kafka", &[&[CONSUMER], &from[..], &until].concat(), &[])?;
+    let all =
+        ["--topic", "anomalies", "--from-beginning", "--isolation-level", "read_committed", "--timeout-ms", "10000"];
+    let records = world.stack.kafka("kafka-console-consumer.sh", &all, &[])?;
     let id = |record: &str| Some(serde_json::from_str::<Value>(record).ok()?["id"].as_str()?.to_owned());
     Ok(records.lines().filter_map(id).collect())
 }

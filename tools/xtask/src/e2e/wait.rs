@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+/// Longer than anything takes on a loaded machine that has no limit of its own.
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 /// Between two looks.
 const STEP: Duration = Duration::from_millis(500);
 
