@@ -16,6 +16,9 @@ use crate::training::chain;
 /// Seconds after which it makes sense to ask again for a model.
 const RETRY_AFTER_SECONDS: u16 = 2;
 
+/// Characters that a detail has at the most: it may quote what the caller sent, which may be long.
+const MAX_DETAIL: usize = 4000;
+
 /// What a caller did wrong, or what is wrong with us.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem(Box<Details>);
@@ -56,7 +59,11 @@ const OIP_PATHS: &str = "/v2";
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
+            detail.truncate(end);
+            detail.push('…');
+        }
         let status = status.as_u16();
         Self(Box::new(Details { kind, title, status, detail, errors: Vec::new(), warm_up: None, state: None }))
     }

@@ -38,6 +38,16 @@ pub enum OipError {
         /// Its type.
         datatype: String,
     },
+    /// More dimensions than any model of ours takes or gives.
+    #[error("tensor {tensor:?}: the shape has {found} dimensions, which are more than {most}")]
+    Dimensions {
+        /// The tensor.
+        tensor: String,
+        /// Dimensions that it has.
+        found: usize,
+        /// Dimensions that it may have.
+        most: usize,
+    },
     /// A shape of more values than there can be.
     #[error("tensor {tensor:?}: the shape {shape:?} has too many values")]
     Shape {

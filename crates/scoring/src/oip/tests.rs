@@ -175,6 +175,15 @@ fn sizes_that_are_claimed_are_not_believed() {
 }
 
 #[test]
+fn many_dimensions_are_refused_before_any_value_is_read() {
+    // Each empty list would cost a multiplication for each dimension.
+    let shape: Vec<u64> = [1 << 16, 0].into_iter().chain(std::iter::repeat_n(1, 1 << 16)).collect();
+    let error = data(&json!(shape), &json!(vec![json!([]); 1 << 16])).unwrap_err();
+    assert_eq!(error.to_string(), "tensor \"x\": the shape has 65538 dimensions, which are more than 8");
+    assert!(data(&json!([1, 1, 1, 1, 1, 1, 1, 1]), &json!([1])).is_ok());
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let tensor = json!({"name": "x", "shape": [1], "datatype": "FP64", "data": [1]});
     let twice = json!({"inputs": [tensor, tensor]}).to_string();

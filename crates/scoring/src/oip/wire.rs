@@ -9,6 +9,9 @@ use super::element::flatten;
 use super::error::OipError;
 use super::tensor::{Datatype, Form, Tensor, Values};
 
+/// Dimensions that a tensor may have at the most: rows and columns, and some more for whoever has them of size 1.
+const MAX_DIMENSIONS: usize = 8;
+
 /// A message, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -69,6 +72,9 @@ fn read_one<'a>(raw: RawTensor<'_>, binary: &mut &[u8]) -> Result<Tensor<'a>, Oi
     let Some(datatype) = Datatype::from_name(&datatype) else {
         return Err(OipError::Datatype { tensor: name, datatype });
     };
+    if shape.len() > MAX_DIMENSIONS {
+        return Err(OipError::Dimensions { tensor: name, found: shape.len(), most: MAX_DIMENSIONS });
+    }
     let Some((dimensions, expected)) = size(&shape, datatype) else {
         return Err(OipError::Shape { tensor: name, shape });
     };
