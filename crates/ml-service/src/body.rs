@@ -1,44 +1,97 @@
 //! From a request's body to the JSON in it.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use crate::doors::{Doors, Place, Room};
 use crate::problem::Problem;
+use crate::service::MlService;
 
-/// The body as axum hands it over.
-pub(crate) type Body = Result<Bytes, BytesRejection>;
-
-/// The bytes of a body that is announced as JSON and is not empty.
-pub(crate) fn json_bytes(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    let essence = content_type.and_then(|value| value.to_str().ok()).map(|value| value.split(';').next().unwrap_or(""));
-    let is_json = essence.map(str::trim).is_some_and(|essence| {
-        essence.eq_ignore_ascii_case("application/json")
-            || (essence.len() > 5
-                && essence.get(essence.len() - 5..).is_some_and(|end| end.eq_ignore_ascii_case("+json")))
-    });
-    if !is_json {
-        return Err(Problem::content_type(content_type));
-    }
-    let body = received(body, limit)?;
-    if body.trim_ascii().is_empty() {
-        return Err(Problem::broken_body("the body is empty: send the event's fields as a JSON object"));
-    }
-    Ok(body)
+/// The body of a request for scores that was let in. It has its place until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) bytes: Bytes,
+    /// When it was asked, before the body came.
+    pub(crate) asked_at: Instant,
+    _place: Place,
+    _room: Room,
 }
 
-/// The bytes of a body that arrived in full and is not too large.
-pub(crate) fn received(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::too_large(format!("the body is larger than {limit} bytes: send fewer rows at once"))
+impl FromRequest<MlService> for Admitted {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, service: &MlService) -> Result<Self, Response> {
+        let (head, body) = request.into_parts();
+        let admitted = Self::admit(&head.headers, body, service.doors(), service.limits().body_bytes).await;
+        admitted.map_err(|problem| problem.at(head.uri.path()))
+    }
+}
+
+impl Admitted {
+    async fn admit(headers: &HeaderMap, body: Body, doors: &Doors, limit: usize) -> Result<Self, Problem> {
+        let (asked_at, _place) = (Instant::now(), doors.request()?);
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|announced: usize| announced > limit) {
+            return Err(too_large(limit));
         }
-        _ => Problem::broken_body(format!("the body could not be read: {}", rejection.body_text())),
-    })
+        let mut room = doors.room();
+        let bytes = receive(body, limit, &mut room).await?;
+        Ok(Self { bytes, asked_at, _place, _room: room })
+    }
+
+    /// The bytes of a body that is announced as JSON and is not empty.
+    pub(crate) fn json(&self, headers: &HeaderMap) -> Result<&[u8], Problem> {
+        let content_type = headers.get(header::CONTENT_TYPE);
+        let essence =
+            content_type.and_then(|value| value.to_str().ok()).map(|value| value.split(';').next().unwrap_or(""));
+        let is_json = essence.map(str::trim).is_some_and(|essence| {
+            essence.eq_ignore_ascii_case("application/json")
+                || (essence.len() > 5
+                    && essence.get(essence.len() - 5..).is_some_and(|end| end.eq_ignore_ascii_case("+json")))
+        });
+        if !is_json {
+            return Err(Problem::content_type(content_type));
+        }
+        if self.bytes.trim_ascii().is_empty() {
+            return Err(Problem::broken_body("the body is empty: send the event's fields as a JSON object"));
+        }
+        Ok(&self.bytes)
+    }
+}
+
+/// Reads `body` to its end. What has arrived takes `room`, and not what is only announced: else a few who send nothing would keep
+/// all others out.
+async fn receive(mut body: Body, limit: usize, room: &mut Room) -> Result<Bytes, Problem> {
+    // Most bodies arrive in one piece, which is not copied.
+    let (mut first, mut all) = (Bytes::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::broken_body(format!("the body could not be read: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        let arrived = first.len().max(all.len()) + data.len();
+        if arrived > limit {
+            return Err(too_large(limit));
+        }
+        room.grow(arrived)?;
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::too_large(format!("the body is larger than {limit} bytes: send fewer rows at once"))
 }
 
 /// The body as one event: a JSON object.

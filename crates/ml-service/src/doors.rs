@@ -32,15 +32,15 @@ impl Doors {
         Self { limits, requests: semaphore(limits.requests), bodies, batches: semaphore(limits.batches), threads }
     }
 
-    /// Lets a request in, whose body has so many bytes as far as is known, until the permits are dropped.
-    pub(crate) fn request(&self, body: Option<usize>) -> Result<[OwnedSemaphorePermit; 2], Problem> {
+    /// Lets a request in.
+    pub(crate) fn request(&self) -> Result<Place, Problem> {
         let permit = Arc::clone(&self.requests).try_acquire_owned();
-        let permit = permit.map_err(|_| Problem::overloaded(self.limits.requests, "requests"))?;
-        let most = self.limits.body_bytes;
-        let size = u32::try_from(kib(body.unwrap_or(most).min(most))).unwrap_or(u32::MAX);
-        let bodies = Arc::clone(&self.bodies).try_acquire_many_owned(size);
-        let bodies = bodies.map_err(|_| Problem::overloaded(BODIES * most, "bytes of requests"))?;
-        Ok([permit, bodies])
+        permit.map(Place).map_err(|_| Problem::overloaded(self.limits.requests, "requests"))
+    }
+
+    /// Room for a body, of which nothing has arrived.
+    pub(crate) fn room(&self) -> Room {
+        Room { bodies: Arc::clone(&self.bodies), taken: None, all: BODIES * self.limits.body_bytes }
     }
 
     /// Does the work of a batch, where blocking is allowed.
@@ -59,6 +59,38 @@ impl Doors {
             done
         });
         work.await.map_err(|error| broken_off(&error))
+    }
+}
+
+/// A request is being answered, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+
+/// What a body takes of the memory that there is for bodies, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    bodies: Arc<Semaphore>,
+    taken: Option<OwnedSemaphorePermit>,
+    /// Bytes of all bodies together.
+    all: usize,
+}
+
+impl Room {
+    /// Takes what is lacking for a body of which so many bytes have arrived.
+    pub(crate) fn grow(&mut self, arrived: usize) -> Result<(), Problem> {
+        let taken = self.taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let lacking = kib(arrived).saturating_sub(taken);
+        if lacking == 0 {
+            return Ok(());
+        }
+        let lacking = u32::try_from(lacking).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.bodies).try_acquire_many_owned(lacking);
+        let more = more.map_err(|_| Problem::overloaded(self.all, "bytes of requests"))?;
+        match &mut self.taken {
+            Some(taken) => taken.merge(more),
+            None => self.taken = Some(more),
+        }
+        Ok(())
     }
 }
 

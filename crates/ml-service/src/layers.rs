@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::CONTENT_LENGTH;
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -21,15 +20,6 @@ pub(crate) async fn measure(State(service): State<MlService>, request: Request, 
     let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     service.metrics().count_request(route, response.status().as_u16(), started.elapsed().as_secs_f64());
     response
-}
-
-/// Turns away what is too much at once.
-pub(crate) async fn limit_requests(State(service): State<MlService>, request: Request, next: Next) -> Response {
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    match service.doors().request(length) {
-        Ok(_permits) => next.run(request).await,
-        Err(problem) => problem.at(request.uri().path()),
-    }
 }
 
 /// Gives up on a request that takes too long, be it that its body does not arrive.

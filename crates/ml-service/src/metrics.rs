@@ -57,7 +57,9 @@ impl Metrics {
             self.count_rows(use_case.name(), 0, 0);
         }
         for route in routes {
-            self.requests.with_label_values(&[*route, "2xx"]).inc_by(0);
+            for class in ["2xx", "4xx", "5xx"] {
+                self.requests.with_label_values(&[*route, class]).inc_by(0);
+            }
             self.durations.with_label_values(&[*route]);
         }
         registry.register(Box::new(ModelInfoCollector::new(use_cases.to_vec())?))

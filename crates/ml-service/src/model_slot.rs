@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use pulse_scoring::Model;
 use serde::Serialize;
@@ -32,20 +33,30 @@ pub enum ModelState {
 
 /// The place of the model of one use case. Clones share it: training fills it, requests read it.
 #[derive(Debug, Clone)]
-pub struct ModelSlot(Arc<watch::Sender<ModelState>>);
+pub struct ModelSlot(Arc<watch::Sender<Slot>>);
+
+#[derive(Debug)]
+struct Slot {
+    state: ModelState,
+    /// The model that was in force before, and until when.
+    before: Option<(Arc<Model>, Instant)>,
+}
 
 impl ModelSlot {
     /// A slot without a model, where `stage` says what is waited for.
     #[must_use]
     pub fn warming_up(stage: impl Into<Cow<'static, str>>) -> Self {
-        let warm_up = WarmUp { stage: stage.into(), done: 0, total: None };
-        Self(Arc::new(watch::Sender::new(ModelState::WarmingUp(warm_up))))
+        Self::new(ModelState::WarmingUp(WarmUp { stage: stage.into(), done: 0, total: None }))
     }
 
     /// A slot with a model.
     #[must_use]
     pub fn ready(model: Arc<Model>) -> Self {
-        Self(Arc::new(watch::Sender::new(ModelState::Ready(model))))
+        Self::new(ModelState::Ready(model))
+    }
+
+    fn new(state: ModelState) -> Self {
+        Self(Arc::new(watch::Sender::new(Slot { state, before: None })))
     }
 
     /// Tells how far warm-up is. A model that is in force stays so.
@@ -58,38 +69,58 @@ impl ModelSlot {
         self.update(ModelState::Failed(WarmUp { stage: reason.into(), done: 0, total: None }));
     }
 
-    /// Puts `model` in force.
+    /// Puts `model` in force. The one before stays for those who [named](Self::version) it before.
     pub fn set(&self, model: Arc<Model>) {
-        self.0.send_replace(ModelState::Ready(model));
+        self.0.send_modify(|slot| {
+            let before = std::mem::replace(&mut slot.state, ModelState::Ready(Arc::clone(&model)));
+            if let ModelState::Ready(before) = before
+                && before.version() != model.version()
+            {
+                slot.before = Some((before, Instant::now()));
+            }
+        });
     }
 
     /// The state now.
     #[must_use]
     pub fn state(&self) -> ModelState {
-        self.0.borrow().clone()
+        self.0.borrow().state.clone()
     }
 
     /// The model in force.
     #[must_use]
     pub fn model(&self) -> Option<Arc<Model>> {
-        match &*self.0.borrow() {
+        match &self.0.borrow().state {
             ModelState::Ready(model) => Some(Arc::clone(model)),
             ModelState::WarmingUp(_) | ModelState::Failed(_) => None,
         }
+    }
+
+    /// The model of this version, if it is in force, or was at the time `asked_at`: whoever named it before the last switch is
+    /// still answered by it, and whoever does so later learns that it is another one now.
+    #[must_use]
+    pub fn version(&self, version: &str, asked_at: Instant) -> Option<Arc<Model>> {
+        let slot = self.0.borrow();
+        let before = slot.before.as_ref().filter(|(_, until)| asked_at <= *until).map(|(model, _)| model);
+        let in_force = match &slot.state {
+            ModelState::Ready(model) => Some(model),
+            ModelState::WarmingUp(_) | ModelState::Failed(_) => None,
+        };
+        in_force.into_iter().chain(before).find(|model| **model.version() == *version).cloned()
     }
 
     /// Waits until there is a model.
     pub async fn wait(&self) {
         let mut changes = self.0.subscribe();
         // The sender lives as long as `self`, so that the only outcome is that there is a model.
-        drop(changes.wait_for(|state| matches!(state, ModelState::Ready(_))).await);
+        drop(changes.wait_for(|slot| matches!(slot.state, ModelState::Ready(_))).await);
     }
 
     fn update(&self, state: ModelState) {
-        self.0.send_if_modified(|current| {
-            let changes = !matches!(current, ModelState::Ready(_));
+        self.0.send_if_modified(|slot| {
+            let changes = !matches!(slot.state, ModelState::Ready(_));
             if changes {
-                *current = state;
+                slot.state = state;
             }
             changes
         });

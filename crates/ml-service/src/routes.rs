@@ -29,8 +29,7 @@ pub(crate) fn router(service: MlService, admin: Router) -> Router {
         .route("/predict/{use_case}", post(predict::one_of))
         .route("/predict/batch", post(predict::many))
         .route("/predict/{use_case}/batch", post(predict::many_of))
-        .merge(oip::scoring())
-        .layer(from_fn_with_state(service.clone(), layers::limit_requests));
+        .merge(oip::scoring());
     Router::new()
         .merge(scoring)
         .route("/schema", get(documents::schema))

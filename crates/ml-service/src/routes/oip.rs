@@ -1,6 +1,7 @@
 //! `/v2`: the Open Inference Protocol.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::predict::INLINE_ROWS;
-use crate::body::{self, Body};
+use crate::body::Admitted;
 use crate::infer::{Inference, broken, max_rows};
 use crate::problem::{OipProblem, Problem};
 use crate::served::ServedUseCase;
@@ -24,7 +25,7 @@ pub(crate) const INFER_VERSION: &str = "/v2/models/{use_case}/versions/{version}
 
 type Answer = Result<Response, OipProblem>;
 
-/// The model that a path names. Without a version, the one in force is meant.
+/// The model that a path names. Without a version, the one in force is meant, once the body is there.
 #[derive(Debug, Deserialize)]
 struct Named {
     use_case: String,
@@ -64,23 +65,27 @@ async fn ready(State(service): State<MlService>) -> Response {
 }
 
 async fn metadata(State(service): State<MlService>, Path(named): Path<Named>) -> Answer {
-    let (use_case, model) = find(&service, &named)?;
+    let (use_case, model) = find(&service, &named, Instant::now())?;
     let max_rows = max_rows(model.columns().len(), service.limits());
     Ok(Json(ModelMetadata::of(use_case.name(), &model, max_rows)).into_response())
 }
 
 async fn model_ready(State(service): State<MlService>, Path(named): Path<Named>) -> Answer {
-    let (use_case, _) = find(&service, &named)?;
+    let (use_case, _) = find(&service, &named, Instant::now())?;
     Ok(Json(json!({"name": use_case.name(), "ready": true})).into_response())
 }
 
-async fn infer(State(service): State<MlService>, Path(named): Path<Named>, headers: HeaderMap, body: Body) -> Answer {
+async fn infer(
+    State(service): State<MlService>,
+    Path(named): Path<Named>,
+    headers: HeaderMap,
+    body: Admitted,
+) -> Answer {
     let limits = service.limits();
-    let (use_case, model) = find(&service, &named)?;
+    let (use_case, model) = find(&service, &named, body.asked_at)?;
     let use_case = use_case.clone();
-    let body = body::received(body, limits.body_bytes)?;
     let length = headers.get(HEADER_LENGTH).map(|value| header_length(value.as_bytes())).transpose().map_err(broken)?;
-    let inference = Inference::read(&body, length, &model, limits)?;
+    let inference = Inference::read(&body.bytes, length, &model, limits)?;
     let rows = inference.rows.rows();
     let inferred = if rows <= INLINE_ROWS {
         inference.run(&model, &use_case)
@@ -92,14 +97,18 @@ async fn infer(State(service): State<MlService>, Path(named): Path<Named>, heade
     Ok(respond(inferred.message))
 }
 
-/// The use case and the model that are named.
-fn find<'s>(service: &'s MlService, named: &Named) -> Result<(&'s ServedUseCase, Arc<Model>), Problem> {
+/// The use case and the model that were named at the time `asked_at`.
+fn find<'s>(
+    service: &'s MlService,
+    named: &Named,
+    asked_at: Instant,
+) -> Result<(&'s ServedUseCase, Arc<Model>), Problem> {
     let use_case = service.use_case(&named.use_case)?;
-    let model = use_case.in_force()?;
-    match &named.version {
-        Some(version) if **version != **model.version() => Err(Problem::unknown_version(version, model.version())),
-        _ => Ok((use_case, model)),
-    }
+    let in_force = use_case.in_force()?;
+    let Some(version) = &named.version else { return Ok((use_case, in_force)) };
+    let model = use_case.slot().version(version, asked_at);
+    let model = model.ok_or_else(|| Problem::unknown_version(version, in_force.version()))?;
+    Ok((use_case, model))
 }
 
 fn respond(message: Message) -> Response {

@@ -1,11 +1,10 @@
 //! `POST /predict` and its kin.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 
-use crate::body::{self, Body};
+use crate::body::{self, Admitted};
 use crate::predict::{self, BatchPrediction, Prediction};
 use crate::problem::Problem;
 use crate::served::ServedUseCase;
@@ -17,24 +16,24 @@ pub(super) const INLINE_ROWS: usize = 64;
 pub(super) async fn one(
     State(service): State<MlService>,
     headers: HeaderMap,
-    body: Body,
+    body: Admitted,
 ) -> Result<Json<Prediction>, Problem> {
-    predict_one(&service, service.first(), &headers, body)
+    predict_one(&service, service.first(), &headers, &body)
 }
 
 pub(super) async fn one_of(
     State(service): State<MlService>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Body,
+    body: Admitted,
 ) -> Result<Json<Prediction>, Problem> {
-    predict_one(&service, service.use_case(&name)?, &headers, body)
+    predict_one(&service, service.use_case(&name)?, &headers, &body)
 }
 
 pub(super) async fn many(
     State(service): State<MlService>,
     headers: HeaderMap,
-    body: Body,
+    body: Admitted,
 ) -> Result<Json<BatchPrediction>, Problem> {
     let use_case = service.first().clone();
     predict_many(service, use_case, &headers, body).await
@@ -44,7 +43,7 @@ pub(super) async fn many_of(
     State(service): State<MlService>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Body,
+    body: Admitted,
 ) -> Result<Json<BatchPrediction>, Problem> {
     let use_case = service.use_case(&name)?.clone();
     predict_many(service, use_case, &headers, body).await
@@ -54,10 +53,9 @@ fn predict_one(
     service: &MlService,
     use_case: &ServedUseCase,
     headers: &HeaderMap,
-    body: Body,
+    body: &Admitted,
 ) -> Result<Json<Prediction>, Problem> {
-    let bytes = body::json_bytes(headers, body, service.limits().body_bytes)?;
-    let prediction = predict::one(use_case, body::one_event(&bytes)?)?;
+    let prediction = predict::one(use_case, body::one_event(body.json(headers)?)?)?;
     service.metrics().count_rows(use_case.name(), 1, usize::from(prediction.verdict.is_anomaly));
     Ok(Json(prediction))
 }
@@ -66,25 +64,24 @@ async fn predict_many(
     service: MlService,
     use_case: ServedUseCase,
     headers: &HeaderMap,
-    body: Body,
+    body: Admitted,
 ) -> Result<Json<BatchPrediction>, Problem> {
     let limits = service.limits();
-    let bytes = body::json_bytes(headers, body, limits.body_bytes)?;
-    let rows = body::many_events(&bytes)?.len();
+    let rows = body::many_events(body.json(headers)?)?.len();
     if rows > limits.batch_rows {
         let limit = limits.batch_rows;
         return Err(Problem::too_large(format!("{rows} events are more than {limit}: send them in several requests")));
     }
     let batch = if rows <= INLINE_ROWS {
-        score(&service, &use_case, &bytes)
+        score(&service, &use_case, &body.bytes)
     } else {
         let doors = service.clone();
-        doors.doors().batch(move || score(&service, &use_case, &bytes)).await?
+        doors.doors().batch(move || score(&service, &use_case, &body.bytes)).await?
     };
     batch.map(Json)
 }
 
-fn score(service: &MlService, use_case: &ServedUseCase, body: &Bytes) -> Result<BatchPrediction, Problem> {
+fn score(service: &MlService, use_case: &ServedUseCase, body: &[u8]) -> Result<BatchPrediction, Problem> {
     let batch = predict::many(use_case, &body::many_events(body)?)?;
     service.metrics().count_rows(use_case.name(), batch.predictions.len() - batch.invalid, batch.anomalies);
     Ok(batch)

@@ -32,7 +32,7 @@ async fn a_body_that_does_not_arrive_is_given_up() {
 }
 
 /// A body that arrives when the sender says so.
-fn slow_body() -> (tokio::sync::oneshot::Sender<String>, Body) {
+pub(crate) fn slow_body() -> (tokio::sync::oneshot::Sender<String>, Body) {
     let (send, receive) = tokio::sync::oneshot::channel::<String>();
     let chunk = async { receive.await.map(Bytes::from).map_err(std::io::Error::other) };
     (send, Body::from_stream(futures_util::stream::once(chunk)))
@@ -69,6 +69,48 @@ async fn more_than_the_limit_at_once_is_turned_away_and_told_when_to_come_again(
     for asking in waiting {
         assert_eq!(asking.await.status, 200, "who was let in is answered");
     }
+    assert_eq!(post(&router, "/predict", event).await.status, 200, "there is room again");
+}
+
+/// One whose body is announced as so long, and does not come.
+fn announced(bytes: usize) -> Request<Body> {
+    let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+    let request = Request::post("/predict").header(header::CONTENT_TYPE, "application/json");
+    request.header(header::CONTENT_LENGTH, bytes).body(body).unwrap()
+}
+
+#[tokio::test]
+async fn who_only_announces_keeps_nobody_out() {
+    let limits = Limits::default();
+    let router = service(vec![rides(trained(&RIDES))], limits).router();
+    let mut idle: Vec<_> = (0..100).map(|_| Box::pin(send(&router, announced(limits.body_bytes)))).collect();
+    for asking in &mut idle {
+        assert!(futures_util::poll!(asking).is_pending());
+    }
+    let event = json!({"fare": 10, "trip": {"miles": 3}}).to_string();
+    assert_eq!(post(&router, "/predict", event).await.status, 200);
+    let answer = send(&router, announced(limits.body_bytes + 1)).await;
+    assert!(answer.problem(413)["detail"].as_str().unwrap().contains("larger than"), "said before it comes");
+}
+
+#[tokio::test]
+async fn what_has_arrived_counts_until_it_is_answered() {
+    let limits = Limits { body_bytes: 4096, ..Limits::default() };
+    let router = service(vec![rides(trained(&RIDES))], limits).router();
+    let slow = || {
+        let arrived = futures_util::stream::once(async { Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 4000])) });
+        let body = Body::from_stream(futures_util::StreamExt::chain(arrived, futures_util::stream::pending()));
+        Request::post("/predict").header(header::CONTENT_TYPE, "application/json").body(body).unwrap()
+    };
+    // A KiB of each is begun and not full.
+    let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(send(&router, slow()))).collect();
+    for asking in &mut waiting {
+        assert!(futures_util::poll!(asking).is_pending());
+    }
+    let answer = send(&router, slow()).await;
+    assert!(answer.problem(429)["detail"].as_str().unwrap().contains("bytes of requests"), "{}", answer.text);
+    drop(waiting);
+    let event = json!({"fare": 10, "trip": {"miles": 3}}).to_string();
     assert_eq!(post(&router, "/predict", event).await.status, 200, "there is room again");
 }
 

@@ -13,7 +13,9 @@ use pulse_scoring::oip::{
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::fixture::{Answer, RIDES, get, post, rides, router, service, trained};
+use crate::fixture::{Answer, RIDES, get, post, rides, router, send, service, trained};
+use crate::limits::slow_body;
+use crate::remote::another;
 
 /// Usual rides, an odd one at 2, and one without a fare per mile.
 fn rows() -> Matrix {
@@ -171,4 +173,23 @@ async fn without_a_model_it_says_whether_one_will_come() {
     assert_eq!(error(&answer, 503), "there is no model: there is no sample");
     assert_eq!(answer.json()["state"], "no_model");
     assert!(!answer.headers.contains_key(header::RETRY_AFTER));
+}
+
+#[tokio::test]
+async fn a_version_that_was_named_before_a_switch_still_answers() {
+    let slot = trained(&RIDES);
+    let router = service(vec![rides(slot.clone())], Limits::default()).router();
+    let path = format!("/v2/models/rides/versions/{}/infer", slot.model().unwrap().version());
+    let rows =
+        json!({"inputs": [{"name": "rows", "shape": [1, 3], "datatype": "FP64", "data": [10, 3, 3.4]}]}).to_string();
+    let (sender, body) = slow_body();
+    let asked = Request::post(&path).header(header::CONTENT_TYPE, "application/json").body(body).unwrap();
+    let mut asking = Box::pin(send(&router, asked));
+    assert!(futures_util::poll!(&mut asking).is_pending());
+    slot.set(another(&["fare", "trip.miles", "fare_per_mile"]));
+    sender.send(rows.clone()).unwrap();
+    let answer = asking.await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(path.contains(answer.json()["model_version"].as_str().unwrap()), "{}", answer.text);
+    assert!(error(&post(&router, &path, rows).await, 404).contains("in force is"), "who asks now learns of the switch");
 }
