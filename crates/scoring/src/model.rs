@@ -177,9 +177,8 @@ impl Model {
             let (score, shares) = self.forest.score_and_contributions(&scaled.into_raw_vec_and_offset().0);
             return (vec![score], vec![shares]);
         }
-        let shares = self.forest.contributions_of_rows(scaled.view());
-        let shares = shares.rows().into_iter().map(|shares| shares.to_vec()).collect();
-        (self.forest.score_rows(scaled.view()).to_vec(), shares)
+        let (scores, shares) = self.forest.scores_and_contributions(scaled.view());
+        (scores.to_vec(), shares.rows().into_iter().map(|shares| shares.to_vec()).collect())
     }
 }
 

@@ -12,21 +12,24 @@ pub(crate) const BLOCK: usize = 64;
 pub(crate) type Pairs<const COLUMNS: usize> = [[f32; 2]; COLUMNS];
 
 impl<N: Branch> Tree<N> {
-    /// Credits the columns of the first `number` of `rows` with what they reduced the path length by.
+    /// Credits the columns of the first `number` of `rows` with what they reduced the path length by, and adds the path lengths to
+    /// `totals`, as [`add_path_lengths`](Self::add_path_lengths) does. Of the other rows nothing is known.
     pub(crate) fn credit_rows<const COLUMNS: usize>(
         &self,
         rows: &[Pairs<COLUMNS>; BLOCK],
         number: usize,
         credits: &mut [[f32; COLUMNS]; BLOCK],
+        totals: &mut [f64; BLOCK],
     ) {
-        if self.depth == 0 {
+        if N::LOOKS {
+            let leaves = credit_walks(&self.nodes, rows, number, credits);
+            for (total, leaf) in totals.iter_mut().zip(leaves) {
+                *total += f64::from(self.nodes[leaf as usize].path_length());
+            }
             return;
         }
-        if N::LOOKS {
-            return credit_walks(&self.nodes, rows, number, credits);
-        }
         let lanes = rows.as_chunks::<LANES>().0.iter().zip(credits.as_chunks_mut::<LANES>().0);
-        let lanes = lanes.take(number.div_ceil(LANES));
+        let lanes = lanes.zip(totals.as_chunks_mut::<LANES>().0).take(number.div_ceil(LANES));
         macro_rules! fixed {
             ($($nodes:literal)*) => {
                 match self.nodes.len() {
@@ -38,12 +41,16 @@ impl<N: Branch> Tree<N> {
                                 let at = at as usize & ($nodes - 1);
                                 (&nodes[at], expected[at])
                             };
-                            lanes.for_each(|(rows, credits)| credit_lanes(node, rows, self.depth, credits));
+                            lanes.for_each(|((rows, credits), totals)| {
+                                credit_lanes(node, rows, self.depth, credits, totals);
+                            });
                         }
                     })*
                     _ => {
                         let node = |at: u32| (&self.nodes[at as usize], self.expected(at));
-                        lanes.for_each(|(rows, credits)| credit_lanes(node, rows, self.depth, credits));
+                        lanes.for_each(|((rows, credits), totals)| {
+                            credit_lanes(node, rows, self.depth, credits, totals);
+                        });
                     }
                 }
             };
@@ -91,7 +98,7 @@ impl<N: Branch> Tree<N> {
     }
 }
 
-/// Walks of rows through a tree whose nodes keep what is expected from them, a step of all at once.
+/// Walks of rows through a tree whose nodes keep what is expected from them, a step of all at once. Gives the leaf of each row.
 ///
 /// Rows drop out where they arrive: the longest of some paths is much longer than most, and an account of who still walks costs
 /// less than steps in vain. What is expected stands in the nodes, for another array of it would take as much of the caches again.
@@ -101,10 +108,13 @@ fn credit_walks<N: Branch, const COLUMNS: usize>(
     rows: &[Pairs<COLUMNS>; BLOCK],
     number: usize,
     credits: &mut [[f32; COLUMNS]; BLOCK],
-) {
+) -> [u32; BLOCK] {
     const { assert!(BLOCK.is_power_of_two() && COLUMNS.is_power_of_two()) }
     let mut walks: [(u32, u32); BLOCK] = std::array::from_fn(|row| (row as u32, 0));
-    let mut walking = number.min(BLOCK);
+    let mut leaves = [0; BLOCK];
+    // A root that is a leaf is where all have arrived.
+    let is_leaf = nodes[0].kept().unwrap_or_default().is_sign_negative();
+    let mut walking = if is_leaf { 0 } else { number.min(BLOCK) };
     while walking > 0 {
         let mut still = 0;
         for walk in 0..walking {
@@ -120,12 +130,14 @@ fn credit_walks<N: Branch, const COLUMNS: usize>(
                 before - after.abs(),
                 |column, share| credits[column & (COLUMNS - 1)] += share,
             );
+            leaves[row as usize & (BLOCK - 1)] = to;
             walks[still & (BLOCK - 1)] = (row, to);
             // No branch, which nobody could guess.
             still += 1 - (after.to_bits() >> 31) as usize;
         }
         walking = still;
     }
+    leaves
 }
 
 /// Walks of rows through one tree, where `node` tells of an index the node there and what is expected from it.
@@ -135,6 +147,7 @@ fn credit_lanes<'a, N: Branch + 'a, const COLUMNS: usize>(
     rows: &[Pairs<COLUMNS>; LANES],
     depth: u32,
     credits: &mut [[f32; COLUMNS]; LANES],
+    totals: &mut [f64; LANES],
 ) {
     let mut at = [0; LANES];
     let mut expected = [node(0).1; LANES];
@@ -151,6 +164,9 @@ fn credit_lanes<'a, N: Branch + 'a, const COLUMNS: usize>(
             );
             expected[lane] = after;
         }
+    }
+    for (total, at) in totals.iter_mut().zip(at) {
+        *total += f64::from(node(at).0.path_length());
     }
 }
 
@@ -187,7 +203,11 @@ mod tests {
             credits
         });
         let mut together = [[0.0; COLUMNS]; BLOCK];
-        tree.credit_rows(&laid_out, number, &mut together);
+        let mut totals = [0.0; BLOCK];
+        tree.credit_rows(&laid_out, number, &mut together, &mut totals);
+        for (total, row) in totals.into_iter().zip(&laid_out).take(number) {
+            assert_eq!(total, f64::from(tree.path_length(|slot| row.as_flattened()[slot])));
+        }
         let (alone, together) = (alone.collect(), together[..number].iter().map(|row| row.to_vec()).collect());
         (tree, alone, together)
     }
