@@ -2,6 +2,7 @@
 //!
 //! Every backend passes the same contract suites (`pulse-testkit`), so that a service does not know which one it has.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -171,6 +172,12 @@ pub trait Committer: Send + Sync + 'static {
 
     /// Lets go of `partitions`, and of what was held for them.
     fn release(&self, partitions: &[u32]);
+
+    /// Where the input's `partitions` end now, as far as that is known: how much waits grows also while nothing can be committed.
+    fn ends(&self, partitions: &[u32]) -> impl Future<Output = BTreeMap<u32, u64>> + Send {
+        let _ = partitions;
+        async { BTreeMap::new() }
+    }
 }
 
 /// Scores of a batch of rows by one model.

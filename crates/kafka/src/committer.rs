@@ -8,18 +8,21 @@ mod partition;
 mod restore;
 mod transaction;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use pulse_core::ports::{Commit, Committer, Restored};
+use rdkafka::Offset;
 use rdkafka::consumer::BaseConsumer;
 
 use crate::aside::Aside;
 use crate::catalog::{Catalog, Topic};
 use crate::context::Context;
 use crate::error::KafkaError;
+use crate::query;
 use crate::settings::{KafkaSettings, Role};
 
 use partition::Holder;
@@ -36,12 +39,13 @@ pub enum StartAt {
 }
 
 /// Commits for one group what came of reading one topic.
-#[derive(Debug)]
 pub struct KafkaCommitter {
     shared: Arc<Shared>,
     holders: Mutex<HashMap<u32, Holder>>,
     /// Those that are, or were, being taken over, and what keeps them from it.
     coming: Mutex<HashMap<u32, Arc<AtomicBool>>>,
+    /// Asks where partitions end; made when it is needed first.
+    asking: Mutex<Option<Aside<BaseConsumer<Context>>>>,
     /// Whether the state topic may get more partitions.
     may_grow: bool,
 }
@@ -78,7 +82,13 @@ impl KafkaCommitter {
             state_topic: Arc::from(state_topic),
             start,
         };
-        Ok(Self { shared: Arc::new(shared), holders: Mutex::default(), coming: Mutex::default(), may_grow: false })
+        Ok(Self {
+            shared: Arc::new(shared),
+            holders: Mutex::default(),
+            coming: Mutex::default(),
+            asking: Mutex::default(),
+            may_grow: false,
+        })
     }
 
     /// Whether the state topic gets more partitions when the input has got more. Otherwise they cannot be taken over.
@@ -161,6 +171,18 @@ impl Committer for KafkaCommitter {
         }
         self.holders().retain(|partition, _| !partitions.contains(partition));
     }
+
+    async fn ends(&self, partitions: &[u32]) -> BTreeMap<u32, u64> {
+        let Ok(consumer) = self.asking() else { return BTreeMap::new() };
+        let (shared, partitions) = (Arc::clone(&self.shared), partitions.to_vec());
+        let ask = move || {
+            // Serves what the client has to say.
+            while consumer.poll(Duration::ZERO).is_some() {}
+            query::bounds(&consumer, &shared.topic, &partitions, Offset::End)
+        };
+        // Brokers that are away are complained of by whoever cannot do without them.
+        tokio::task::spawn_blocking(ask).await.ok().and_then(Result::ok).unwrap_or_default()
+    }
 }
 
 impl KafkaCommitter {
@@ -170,6 +192,16 @@ impl KafkaCommitter {
 
     fn coming(&self) -> MutexGuard<'_, HashMap<u32, Arc<AtomicBool>>> {
         self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asking(&self) -> Result<Aside<BaseConsumer<Context>>, KafkaError> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let consumer = match asking.take() {
+            Some(consumer) => consumer,
+            None => self.shared.onlooker()?,
+        };
+        *asking = Some(consumer.clone());
+        Ok(consumer)
     }
 
     async fn begin(&self, commit: &Commit) -> Result<partition::Answer, KafkaError> {
@@ -212,6 +244,12 @@ impl Shared {
     fn failed(&self, what: &str, source: rdkafka::error::KafkaError) -> KafkaError {
         let what = format!("{what} for group {:?} and topic {:?}", self.group, self.topic);
         KafkaError::of(&self.settings.brokers, what, None, source)
+    }
+}
+
+impl std::fmt::Debug for KafkaCommitter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaCommitter").field("shared", &self.shared).finish_non_exhaustive()
     }
 }
 

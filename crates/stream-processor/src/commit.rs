@@ -3,7 +3,7 @@
 //! Each partition commits by itself, unless the log has it cheaper together: one that waits for a broker holds up no other.
 //! What is judged meanwhile goes into the partition's next commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ const MESSAGES: usize = 64;
 /// Records whose verdicts wait for the commit before them at the most: so many may be judged while a partition stands still
 /// before the others wait for it.
 const WAITING: u64 = 64 * 2048;
+/// After this time without news of a partition it is asked how much waits in it, and again and again.
+const NO_NEWS: Duration = Duration::from_secs(5);
 /// Commit intervals that a partition rests at the most after a commit that took long.
 const MOST_REST: u32 = 4;
 
@@ -95,7 +97,11 @@ pub(crate) struct CommitTask<C> {
 /// A partition that is ours, or about to be.
 pub(crate) struct Held {
     number: u64,
+    /// The first offset that is not committed.
+    position: u64,
+    /// Records that wait, as far as is known, and since when it is.
     lag: u64,
+    lag_at: Instant,
     /// Whether it was taken over.
     taken: bool,
     /// When the last commit began.
@@ -118,6 +124,14 @@ impl Held {
     fn is_ready(&self) -> bool {
         self.under_way.is_empty() && !self.waiting.is_empty()
     }
+
+    fn set_lag(&mut self, lag: u64) {
+        (self.lag, self.lag_at) = (lag, Instant::now());
+    }
+
+    fn is_without_news(&self) -> bool {
+        self.taken && self.lag_at.elapsed() >= NO_NEWS
+    }
 }
 
 impl<C: Committer> CommitTask<C> {
@@ -125,7 +139,8 @@ impl<C: Committer> CommitTask<C> {
     pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<ToCommitter>) -> Result<(), ProcessorError> {
         let (tell_taken, mut taken) = mpsc::unbounded_channel();
         let (tell_settled, mut settled) = mpsc::unbounded_channel();
-        let (mut taking, mut committing) = (JoinSet::new(), JoinSet::new());
+        let (mut taking, mut committing, mut asking) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        let mut looks = tokio::time::interval(NO_NEWS);
         let mut messages = Vec::with_capacity(MESSAGES);
         let mut is_open = true;
         loop {
@@ -151,6 +166,13 @@ impl<C: Committer> CommitTask<C> {
                     }
                 }
                 () = at(next_at) => {}
+                _ = looks.tick(), if asking.is_empty() => {
+                    let silent = self.without_news();
+                    if !silent.is_empty() {
+                        asking.spawn(ends(Arc::clone(&self.committer), silent));
+                    }
+                }
+                Some(asked) = asking.join_next() => self.hear_ends(&asked.map_err(ProcessorError::Panic)?),
                 Some(ended) = taking.join_next() => ended.map_err(ProcessorError::Panic)?,
                 Some(ended) = committing.join_next() => ended.map_err(ProcessorError::Panic)?,
             }
@@ -247,7 +269,10 @@ impl<C: Committer> CommitTask<C> {
         let Some(held) = self.current(assignment) else { return };
         held.next_at = next_commit(held.began, Instant::now(), interval);
         let committed = std::mem::take(&mut held.under_way);
-        held.lag = committed.iter().rev().find_map(|done| done.lag).unwrap_or(held.lag);
+        held.position = committed.last().map_or(held.position, |done| done.next_offset);
+        if let Some(lag) = committed.iter().rev().find_map(|done| done.lag) {
+            held.set_lag(lag);
+        }
         for done in committed {
             self.metrics.committed(&done.outcome, now);
             self.progress.committed(&done.outcome.counts, &done.outcome.judged, now);
@@ -272,7 +297,9 @@ impl<C: Committer> CommitTask<C> {
             let revoked = CancellationToken::new();
             let held = Held {
                 number: assignment.number,
+                position: 0,
                 lag: 0,
+                lag_at: Instant::now(),
                 taken: false,
                 began: Instant::now(),
                 next_at: Instant::now(),
@@ -293,7 +320,7 @@ impl<C: Committer> CommitTask<C> {
         match taken {
             Taken::Restored(assignment, restored) => match self.held.get_mut(&assignment.partition) {
                 Some(held) if held.number == assignment.number => {
-                    held.taken = true;
+                    (held.taken, held.position) = (true, restored.start);
                     self.tell(Turn::Taken(assignment, restored));
                 }
                 // Taken away meanwhile.
@@ -314,7 +341,21 @@ impl<C: Committer> CommitTask<C> {
 
     fn set_lag(&mut self, assignment: Assignment, lag: u64) {
         if let Some(held) = self.current(assignment) {
-            held.lag = lag;
+            held.set_lag(lag);
+        }
+    }
+
+    /// The partitions of which nothing was heard for a while.
+    fn without_news(&self) -> Vec<Assignment> {
+        let silent = self.held.iter().filter(|(_, held)| held.is_without_news());
+        silent.map(|(&partition, held)| Assignment { partition, number: held.number }).collect()
+    }
+
+    fn hear_ends(&mut self, ends: &[(Assignment, u64)]) {
+        for &(assignment, end) in ends {
+            if let Some(held) = self.current(assignment).filter(|held| held.is_without_news()) {
+                held.set_lag(end.saturating_sub(held.position));
+            }
         }
     }
 
@@ -340,6 +381,13 @@ impl<C: Committer> CommitTask<C> {
         // Nobody listens any more when the processor ends.
         self.turns.send(turn).unwrap_or_default();
     }
+}
+
+/// Where partitions end, as far as that is known.
+async fn ends<C: Committer>(committer: Arc<C>, assignments: Vec<Assignment>) -> Vec<(Assignment, u64)> {
+    let partitions: Vec<u32> = assignments.iter().map(|assignment| assignment.partition).collect();
+    let ends: BTreeMap<u32, u64> = committer.ends(&partitions).await;
+    assignments.into_iter().filter_map(|assignment| Some((assignment, *ends.get(&assignment.partition)?))).collect()
 }
 
 /// When the commit behind one that took from `began` to `ended` may begin: it rests for as long as that took, so that brokers which

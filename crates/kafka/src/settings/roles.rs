@@ -58,6 +58,9 @@ impl Role<'_> {
                 config
                     // A dead member's partitions go on after this; brokers allow no less.
                     .set("session.timeout.ms", "6000")
+                    // A group whose coordinator died, too, may wait as long as this for members that are no more; five minutes
+                    // by default. Whoever polls does so all the time.
+                    .set("max.poll.interval.ms", "20000")
                     // By heartbeats members learn that partitions are to move.
                     .set("heartbeat.interval.ms", "500")
                     // A partition that is new to us waits for the answer to the question before it, which may be about

@@ -1,6 +1,6 @@
 //! Committers with which something is wrong.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -211,6 +211,9 @@ impl Committer for NarrowCommitter {
     }
 }
 
+/// Where an [`AwayCommitter`] says that partitions end.
+pub(crate) const FAR: u64 = 1_000_000;
+
 /// Takes nothing: says to come back later, or says nothing at all.
 pub(crate) struct AwayCommitter {
     pub(crate) silent: bool,
@@ -233,5 +236,9 @@ impl Committer for AwayCommitter {
             std::future::pending::<()>().await;
         }
         commits.iter().map(|_| Err(Away)).collect()
+    }
+
+    async fn ends(&self, partitions: &[u32]) -> BTreeMap<u32, u64> {
+        partitions.iter().map(|&partition| (partition, FAR)).collect()
     }
 }

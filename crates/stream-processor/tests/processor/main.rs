@@ -21,7 +21,7 @@ use pulse_testkit::FixedClock;
 use pulse_testkit::contract::restore;
 use tokio_util::sync::CancellationToken;
 
-use committers::{AwayCommitter, DyingCommitter, FlakyCommitter, Gone, LosingCommitter, NarrowCommitter};
+use committers::{AwayCommitter, DyingCommitter, FAR, FlakyCommitter, Gone, LosingCommitter, NarrowCommitter};
 use setup::{
     EVENTS, FlakyScorer, PATIENCE, committer, contents, event, filled, process, processor, replayed_events, store,
     use_case,
@@ -140,6 +140,27 @@ async fn a_stop_does_not_wait_for_a_log_that_is_away() {
         tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
         assert!(!health.is_ready());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_much_waits_is_known_while_nothing_can_be_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = use_case(folder.path());
+    let store = filled(&folder.path().join("log.db")).await;
+    let registry = Registry::new();
+    let mut processor = processor(&store, &dir, AwayCommitter { silent: true }, false, &registry);
+    processor.options.drain = Duration::from_millis(100);
+    let (progress, stop) = (Arc::clone(&processor.progress), CancellationToken::new());
+    let running = tokio::spawn(processor.run(stop.clone()));
+    tokio::time::timeout(PATIENCE, async {
+        while progress.lag() != 4 * FAR {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
+    stop.cancel();
+    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
