@@ -9,6 +9,7 @@ mod door;
 mod failover;
 mod fleet;
 mod noise;
+mod offset_commit;
 mod plan;
 mod settle;
 mod watch;
