@@ -13,8 +13,10 @@ use super::containers::restarts;
 use super::dashboards::{Query, queries};
 use super::wait::{self, PATIENCE};
 
-/// What does not stop by itself is killed after twice that.
-const GRACE: Duration = Duration::from_secs(30);
+/// Until then the first anomaly is to be on the dashboard.
+const FIRST: Duration = Duration::from_secs(30);
+/// Until then everything is to have stopped when it is told to, whatever is under way.
+const STOPPED: Duration = Duration::from_secs(10);
 /// Two of it are more than one, and there are partitions and cores enough for that.
 const SCALED: [(&str, u32); 2] = [("processor", 3), ("ml-service", 2)];
 const PARTITIONS: u32 = 12;
@@ -83,7 +85,9 @@ pub(super) fn start(world: &World) -> anyhow::Result<()> {
     ensure!(up.wait()?.success(), "docker compose up has failed");
     let shown = shown?.context("docker compose up has failed")?;
     println!("── all healthy after {:.1} s", started.elapsed().as_secs_f64());
-    println!("── the first anomaly was on the dashboard {:.1} s after `up`", shown.as_secs_f64());
+    let goal = if shown < FIRST { "met" } else { "MISSED" };
+    let (shown, wanted) = (shown.as_secs_f64(), FIRST.as_secs());
+    println!("── the first anomaly was on the dashboard {shown:.1} s after `up` (goal: less than {wanted} s: {goal})");
     Ok(())
 }
 
@@ -221,20 +225,20 @@ fn crash(world: &World) -> anyhow::Result<()> {
     wait::until("anomalies arrive again", PATIENCE, || Ok((stored(world)?.len() > count).then_some(())))
 }
 
-/// All anomalies of the topic are in the database, each once; the same after the containers were removed and made anew; and it goes on.
+/// Everything is stopped and removed while events come, and made anew: what was found before is still there, all events that came
+/// are judged, and every anomaly of the topic is in the database, once; and it goes on.
 fn again(world: &World) -> anyhow::Result<()> {
-    world.stack.compose(&["stop", "simulator"])?;
-    let before = all_stored(world)?;
+    let before: BTreeSet<String> = found(world)?.into_iter().collect();
     let started = Instant::now();
     world.stack.compose(&["down", "--timeout", "60"])?;
     let elapsed = started.elapsed();
     println!("   down after {:.1} s", elapsed.as_secs_f64());
-    ensure!(elapsed < GRACE, "something does not stop when it is told to");
+    ensure!(elapsed < STOPPED, "something does not stop within {} s when it is told to", STOPPED.as_secs());
     world.stack.compose(&["up", "--detach", "--wait", "--no-build", "--scale", "simulator=0"])?;
     let after = all_stored(world)?;
     let (lost, new) = (before.difference(&after).count(), after.difference(&before).count());
-    ensure!(lost + new == 0, "of {} anomalies {lost} are gone, and {new} are new", before.len());
-    println!("   {} anomalies, each in the topic and in the database, once", after.len());
+    ensure!(lost == 0, "of {} anomalies {lost} are gone", before.len());
+    println!("   {} anomalies, {new} of them of the end, each in the topic and in the database, once", after.len());
     world.stack.compose(&["up", "--detach", "--wait", "--no-build"])?;
     wait::until("anomalies arrive again", PATIENCE, || Ok((stored(world)?.len() > after.len()).then_some(())))
 }

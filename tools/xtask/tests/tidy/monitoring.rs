@@ -153,3 +153,15 @@ fn every_panel_says_what_it_shows_and_in_which_unit() {
     assert!(dashboards().iter().any(|(name, dashboard)| name == "overview.json" && panels(dashboard).len() >= 20));
     assert_none("grafana/dashboards", &faults);
 }
+
+#[test]
+fn production_has_the_data_sources_of_the_usual_stack() {
+    let but_the_password = |path: &str| -> Vec<String> {
+        let text = read(path);
+        let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().starts_with("password: "));
+        lines.map(str::to_owned).collect()
+    };
+    let usual = but_the_password("grafana/provisioning/datasources/datasources.yml");
+    assert_eq!(but_the_password("production/grafana-datasources.yml"), usual);
+    assert!(usual.len() > 10, "{usual:?}");
+}
