@@ -82,14 +82,19 @@ receivers:
   - name: people
 $ways
 
-# What follows from something else is not told beside it.
+# What follows from something else is not told beside it. Processors that are stuck with anything but scores are so for another reason.
 inhibit_rules:
   - source_matchers: ['alertname = PulseMlServiceDown']
-    target_matchers: ['alertname =~ "PulseProcessorStuck|PulseLatencyHigh|PulseConsumerLagGrowing|PulseNoEvents|PulseLatencyBudgetBurn|PulseAvailabilityBudgetBurn"']
+    target_matchers: ['alertname =~ "PulseLatencyHigh|PulseConsumerLagGrowing|PulseNoEvents|PulseLatencyBudgetBurn|PulseAvailabilityBudgetBurn"']
+  - source_matchers: ['alertname = PulseMlServiceDown']
+    target_matchers: ['alertname = PulseProcessorStuck', 'operation = score']
   - source_matchers: ['alertname = PulseServiceDown', 'service = processor']
-    target_matchers: ['alertname =~ "PulseLatencyHigh|PulseConsumerLagGrowing|PulseNoEvents|PulseRestoreSlow|PulseLatencyBudgetBurn"']
+    target_matchers: ['alertname =~ "PulseProcessorStuck|PulseLatencyHigh|PulseConsumerLagGrowing|PulseNoEvents|PulseRestoreSlow|PulseLatencyBudgetBurn"']
   - source_matchers: ['alertname = PulseServiceDown', 'service = anomaly-writer']
     target_matchers: ['alertname = PulseWriterBehind']
+  - source_matchers: ['alertname =~ "PulseServiceDown|PulseMlServiceDown"']
+    target_matchers: ['alertname = PulseServiceRestarting']
+    equal: [service]
   - source_matchers: ['alertname = PulseProcessorStuck']
     target_matchers: ['alertname =~ "PulseNoEvents|PulseLatencyHigh|PulseConsumerLagGrowing"']
   # The same, less urgent.
