@@ -27,18 +27,27 @@ ENV PATH=/binaries:$PATH \
     PULSE__HTTP__HOST=0.0.0.0
 USER 10001:10001
 
+# By itself, so that what follows is built anew for another commit, and not for whatever else moves in .git. A pattern, since there may
+# be no such folder: in an archive of the source, and in a worktree, where .git is a file.
+FROM debian:bookworm-slim AS commit
+ARG PULSE_COMMIT=
+COPY docker/commit.sh /
+COPY .gi[t] /git/
+RUN sh /commit.sh /git "$PULSE_COMMIT" >/commit
+
 FROM toolchain AS build
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 COPY tools tools
 COPY postgres postgres
-ARG PULSE_COMMIT=unknown
+COPY --from=commit /commit /commit
 # The caches hold what was built before. Of that, dependencies are taken, and our crates are built again: cargo goes by the time of a file,
-# and what another branch left there may be younger than the files of this one.
+# and what another branch left there may be younger than the files of this one. No layer has the dependencies: a builder that is new, or
+# whose cache was pruned, compiles all of them once.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     find crates -name '*.rs' -exec touch {} + \
- && PULSE_COMMIT="$PULSE_COMMIT" CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release $BUILD_OPTIONS \
+ && PULSE_COMMIT="$(cat /commit)" CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --release $BUILD_OPTIONS \
  && mkdir /out \
  && cd target/release \
  && cp $BINARIES /out
