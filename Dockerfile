@@ -1,7 +1,7 @@
 # One image with every service and the command line. Which one a container runs, its command says; without one it is
 # `stream-pulse up`: all of it in one process.
 
-FROM rust:1.95-slim-bookworm AS toolchain
+FROM rust:1.95.0-slim-bookworm AS toolchain
 # librdkafka is built from source: with TLS, it needs OpenSSL and its headers.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends g++ libssl-dev make pkg-config \
@@ -52,6 +52,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
  && cd target/release \
  && cp $BINARIES /out
 
+# Not pinned to a date, unlike the others: apt takes the newest packages of bookworm in any case, and the base is to have the same fixes.
 FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates haproxy libssl3 \
