@@ -37,6 +37,7 @@ mod infer;
 mod predict;
 
 mod openapi;
+mod path;
 mod schema;
 
 mod layers;
@@ -53,4 +54,5 @@ pub use served::ServedUseCase;
 pub use service::{Limits, Management, MlService, run};
 pub use training::{
     Files, Quality, Reached, TopicError, Trained, load_or_train, train_from_files, train_from_sample, train_from_topic,
+    train_on_sample,
 };

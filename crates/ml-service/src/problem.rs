@@ -110,6 +110,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "urn:pulse:problem:unknown-use-case", "unknown use case", detail)
     }
 
+    /// The path names something that is no text.
+    pub(crate) fn broken_path(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "urn:pulse:problem:broken-path", "the path cannot be read", detail)
+    }
+
     /// There is no such route.
     pub(crate) fn unknown_route(path: &str) -> Self {
         let detail = format!("there is nothing at {path}; /docs shows what there is");

@@ -9,9 +9,8 @@ mod topic;
 
 use std::sync::Arc;
 
-use pulse_core::Matrix;
 use pulse_core::use_case::ForestSettings;
-use pulse_features::{Fault, Featurizer, Need, SampleRow, UseCaseDir};
+use pulse_features::{Fault, Featurizer, UseCaseDir};
 use pulse_scoring::Model;
 
 use crate::error::TrainingError;
@@ -21,6 +20,7 @@ use crate::registry::Registry;
 pub use files::Files;
 pub use quality::Quality;
 pub(crate) use sink::Gathered;
+use sink::Sink;
 pub(crate) use topic::gather_first;
 pub use topic::{Reached, TopicError, train_from_topic};
 
@@ -137,45 +137,41 @@ pub fn train_from_sample(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model
 }
 
 fn train(dir: &UseCaseDir, slot: &ModelSlot) -> Result<Arc<Model>, TrainingError> {
-    let name = &dir.use_case.name;
-    let settings = forest_settings(dir)?;
-    slot.progress(WarmUp { stage: "reading the sample".into(), done: 0, total: None });
-    let sample = dir.sample()?.ok_or_else(|| TrainingError::NoSample(name.clone()))?;
-    let mut featurizer = Featurizer::new(dir)?;
-    let rows = featurize(&mut featurizer, sample.training(), slot)?;
-    let done = rows.rows() as u64;
-    slot.progress(WarmUp { stage: "growing the forest".into(), done, total: Some(done) });
-    let columns: Vec<String> = featurizer.columns().iter().map(|column| column.name.clone()).collect();
-    Ok(Arc::new(Model::train(&rows, &columns, settings)?))
+    let Trained { model, left_out, first_fault, .. } = on_sample(dir, |warm_up| slot.progress(warm_up))?;
+    if let Some(fault) = first_fault {
+        tracing::warn!(left_out, %fault, "rows of the sample are no valid events and are left out");
+    }
+    Ok(model)
 }
 
-fn featurize(featurizer: &mut Featurizer, rows: &[SampleRow], slot: &ModelSlot) -> Result<Matrix, TrainingError> {
-    let mut table = Matrix::with_capacity(featurizer.columns().len(), rows.len());
-    let (mut row, mut payload, mut first_fault, mut faulty) = (Vec::new(), Vec::new(), None, 0_usize);
-    for (index, sampled) in rows.iter().enumerate() {
+/// Trains a model on the first part of the sample of `dir`.
+///
+/// # Errors
+/// When there is no isolation forest in the use case, no sample, or no valid row in it.
+pub fn train_on_sample(dir: &UseCaseDir) -> Result<Trained, TrainingError> {
+    on_sample(dir, drop)
+}
+
+fn on_sample(dir: &UseCaseDir, progress: impl Fn(WarmUp)) -> Result<Trained, TrainingError> {
+    forest_settings(dir)?;
+    let reached = |stage: &'static str, done: usize, total| {
+        let total = Option::<usize>::map(total, |total| total as u64);
+        progress(WarmUp { stage: stage.into(), done: done as u64, total });
+    };
+    reached("reading the sample", 0, None);
+    let sample = dir.sample()?.ok_or_else(|| TrainingError::NoSample(dir.use_case.name.clone()))?;
+    let mut featurizer = Featurizer::new(dir)?;
+    let mut sink = Sink::new(dir, &mut featurizer, None, usize::MAX);
+    let rows = sample.training();
+    for (index, row) in rows.iter().enumerate() {
         if index % REPORT_EVERY == 0 {
-            let (done, total) = (index as u64, Some(rows.len() as u64));
-            slot.progress(WarmUp { stage: "deriving features".into(), done, total });
+            reached("deriving features", index, Some(rows.len()));
         }
-        payload.clear();
-        let decoded = match serde_json::to_writer(&mut payload, &sampled.event) {
-            Ok(()) => featurizer.decode(&payload, Need::Features, &mut row).map(drop),
-            Err(error) => Err(vec![Fault { field: String::new(), value: String::new(), message: error.to_string() }]),
-        };
-        match decoded {
-            Ok(()) => table.push(&row),
-            Err(faults) => {
-                faulty += 1;
-                first_fault = first_fault.or_else(|| faults.into_iter().next());
-            }
-        }
+        // JSON of JSON: always to be had.
+        sink.take(&serde_json::to_vec(&row.event).unwrap_or_default(), None);
     }
-    match first_fault {
-        Some(fault) if table.is_empty() => return Err(TrainingError::NoValidRow(fault.to_string())),
-        Some(fault) => tracing::warn!(faulty, %fault, "rows of the sample are no valid events and are left out"),
-        None => {}
-    }
-    Ok(table)
+    reached("growing the forest", rows.len(), Some(rows.len()));
+    grow(dir, sink.finish())
 }
 
 /// An error and what caused it, in one line.

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use pulse_core::ports::{Clock, TopicReader};
 use pulse_features::UseCaseDir;
 use pulse_ml_service::{
-    Files, ModelSlot, Provenance, Quality, Registry, Trained, train_from_files, train_from_sample, train_from_topic,
+    Files, Provenance, Quality, Registry, Trained, train_from_files, train_from_topic, train_on_sample,
 };
 use pulse_runtime::{SettingsSources, SystemClock};
 use pulse_scoring::{Model, ModelInfo};
@@ -78,10 +78,7 @@ pub async fn run(args: TrainArgs) -> anyhow::Result<()> {
 }
 
 fn of_sample(dir: &UseCaseDir) -> anyhow::Result<Trained> {
-    let slot = ModelSlot::warming_up("reading the sample");
-    let model = train_from_sample(dir, &slot).context("name files to train on, or add sample.csv")?;
-    let read = model.trained_rows() as u64;
-    Ok(Trained { model, read, left_out: 0, first_fault: None, quality: None })
+    train_on_sample(dir).context("name files to train on, or add sample.csv")
 }
 
 fn of_files(dir: &UseCaseDir, args: &TrainArgs) -> anyhow::Result<Trained> {

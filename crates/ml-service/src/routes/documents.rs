@@ -1,12 +1,13 @@
 //! `/schema`, `/openapi.json` and `/docs`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use crate::path::Path;
 use crate::problem::Problem;
 use crate::served::ServedUseCase;
 use crate::service::MlService;

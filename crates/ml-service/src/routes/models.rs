@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use pulse_runtime::Secret;
@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use crate::model_slot::{ModelState, WarmUp};
+use crate::path::Path;
 use crate::problem::Problem;
 use crate::registry::{Provenance, Registry, RegistryError, Version};
 use crate::served::ServedUseCase;

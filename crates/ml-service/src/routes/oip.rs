@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::predict::INLINE_ROWS;
 use crate::body::Admitted;
 use crate::infer::{Inference, broken, max_rows};
+use crate::path::Path;
 use crate::problem::{OipProblem, Problem};
 use crate::served::ServedUseCase;
 use crate::service::MlService;

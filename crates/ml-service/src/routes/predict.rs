@@ -1,10 +1,11 @@
 //! `POST /predict` and its kin.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 
 use crate::body::{self, Admitted};
+use crate::path::Path;
 use crate::predict::{self, BatchPrediction, Prediction};
 use crate::problem::Problem;
 use crate::served::ServedUseCase;

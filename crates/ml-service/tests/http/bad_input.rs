@@ -106,3 +106,12 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_a_problem_like_any_other() {
+    let router = router();
+    let ask = |path: &str| Request::post(path).header(header::CONTENT_TYPE, "application/json").body(Body::from("{}"));
+    assert_eq!(send(&router, ask("/predict/%FF").unwrap()).await.problem(400)["type"], "urn:pulse:problem:broken-path");
+    let answer = send(&router, ask("/v2/models/%FF/infer").unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["error"].is_string()), (400, true), "{}", answer.text);
+}
