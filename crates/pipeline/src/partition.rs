@@ -192,10 +192,29 @@ impl PartitionPipeline {
         prepared.judge(scores, detected_at)
     }
 
-    /// Takes note of what judges the events from `offset` on; gives a record for the state where that has changed. It belongs
-    /// into the commit of the first verdict by it.
-    pub fn note_versions(&mut self, offset: u64, scores: &Scores) -> Option<StateRecord> {
-        let (model, config) = (&*scores.model_version, &self.plan.config_version);
+    /// Takes note of what judges the events of `prepared`; gives records for the state where that has changed. They belong into
+    /// the commit of what comes of it.
+    ///
+    /// A configuration is in force from the first record on that it meets, whatever becomes of that; a model from the first event
+    /// on that it scores. So the offsets do not depend on the borders of batches.
+    pub fn note_versions(&mut self, prepared: &Prepared, scores: &Scores) -> Vec<StateRecord> {
+        let records = &prepared.batch.records;
+        let Some(first) = records.first() else { return Vec::new() };
+        let scored = match &self.plan.forest {
+            Some(_) => prepared.events.first().map(|event| records[event.index].offset),
+            // Nothing is scored, which is known at once.
+            None => Some(first.offset),
+        };
+        let known = self.versions.as_ref().map(|last| last.model_version.clone()).unwrap_or_default();
+        let at_first = if scored == Some(first.offset) { &*scores.model_version } else { &*known };
+        let at_first = self.switch(first.offset, at_first);
+        let at_scored = scored.and_then(|offset| self.switch(offset, &scores.model_version));
+        at_first.into_iter().chain(at_scored).collect()
+    }
+
+    /// Takes note that `model` and the plan's configuration judge from `offset` on, where others did.
+    fn switch(&mut self, offset: u64, model: &str) -> Option<StateRecord> {
+        let config = &self.plan.config_version;
         if self.versions.as_ref().is_some_and(|last| last.judges_as(model, config)) {
             return None;
         }

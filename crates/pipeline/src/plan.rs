@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pulse_core::names::{LABEL_GENUINE, LABEL_OTHER, TOPIC_ANOMALIES, dead_letter_topic};
-use pulse_core::use_case::{Entity, ForestSettings, RollingSettings};
+use pulse_core::use_case::{Entity, Feature, ForestSettings, RollingSettings, Rule, UseCase};
 use pulse_detect::{RollingError, RollingZScore};
 use pulse_features::{Column, Featurizer, UseCaseDir};
 
@@ -88,7 +88,7 @@ impl Plan {
             (Some(settings), Some(names)) => Some(ForestPlan::new(settings, names, columns)?),
             _ => None,
         };
-        let state_layout = rolling.as_ref().map_or(0, |rolling| rolling.layout(columns, dir.program.as_deref()));
+        let state_layout = rolling.as_ref().map_or(0, |rolling| rolling.layout(dir));
         let kinds = use_case.simulator.anomalies.iter().map(|anomaly| anomaly.name.clone());
         let labels = [String::new(), LABEL_GENUINE.to_owned()].into_iter().chain(kinds).chain([LABEL_OTHER.to_owned()]);
         Ok(Self {
@@ -142,7 +142,7 @@ impl Plan {
         u16::try_from(index).unwrap_or(u16::MAX)
     }
 
-    /// A hash of what an entity's state depends on.
+    /// A hash of what the state depends on besides the events; 0 where there is no state.
     pub(crate) fn state_layout(&self) -> u64 {
         self.state_layout
     }
@@ -169,22 +169,41 @@ impl RollingPlan {
         })
     }
 
-    /// A hash of the window, of the columns, and, where one of them is derived, of the program that derives it: windows of
-    /// other values must not go on.
-    fn layout(&self, columns: &[Column], program: Option<&str>) -> u64 {
-        let mut text = self.window.to_string();
-        let mut derived = false;
-        for (index, name) in &self.columns {
-            text.push('\n');
-            text.push_str(name);
-            derived |= columns[*index].derived;
-        }
-        if let Some(program) = program.filter(|_| derived) {
-            text.push('\n');
-            text.push_str(program);
-        }
+    /// A hash of all that decides what events leave behind: what is remembered, of whom, and which events are admitted. A
+    /// state of another layout must not go on: the events since its snapshot would be admitted otherwise than those before,
+    /// and what it holds in the end would depend on when that was made. What only judges is no part of it.
+    fn layout(&self, dir: &UseCaseDir) -> u64 {
+        let names: Vec<&str> = self.columns.iter().map(|(_, name)| name.as_str()).collect();
+        let Self { window, max_entities, .. } = self;
+        let text = format!("{window} {max_entities} {names:?}\n{}\n{:?}", admission(&dir.use_case), dir.program);
         xxhash_rust::xxh3::xxh3_64(text.as_bytes())
     }
+}
+
+/// What decides, besides the program, which events are admitted, and of which entity they are. It is taken apart in full, so
+/// that nobody adds a setting without deciding whether it belongs here.
+fn admission(use_case: &UseCase) -> String {
+    let UseCase {
+        name,
+        description: _,
+        entity,
+        timestamp,
+        features,
+        rules,
+        payload,
+        topic: _,
+        metrics_prefix: _,
+        metrics_labels: _,
+        detectors: _,
+        simulator: _,
+    } = use_case;
+    let features = features.iter().map(|feature| {
+        let Feature { name, kind, unit: _, description: _, required, bounds, text, allowed } = feature;
+        format!("{name:?} {kind:?} {required} {bounds:?} {text:?} {allowed:?}\n")
+    });
+    let features: String = features.collect();
+    let rules: Vec<&str> = rules.iter().map(|Rule { text, message: _ }| text.as_str()).collect();
+    format!("{name} {entity:?} {timestamp:?} {payload:?} {rules:?}\n{features}")
 }
 
 impl ForestPlan {

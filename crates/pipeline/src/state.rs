@@ -1,9 +1,9 @@
 //! Per-entity state and its place in the state topic.
 //!
 //! Keys are `entity/<entity>` and `position`, besides those of [`Versions`]. An entity's value is: `u8` format, `u64` layout (a
-//! hash of the window and the columns), `u64` offset of its last event, then one window for each watched column. `position`
-//! holds format, layout and the offset that the whole state is true for. All numbers are little endian. An entity that was
-//! forgotten leaves a tombstone.
+//! hash of the settings that the state depends on), `u64` offset of its last event, then one window for each watched column.
+//! `position` holds format, layout and the offset that the whole state is true for. All numbers are little endian. An entity
+//! that was forgotten leaves a tombstone.
 
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -51,7 +51,7 @@ pub(crate) struct States {
 /// Why a snapshot cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SnapshotError {
-    #[error("its format or the watched columns have changed")]
+    #[error("its format has changed, or a setting that it depends on: what is watched, remembered, or a valid event")]
     Layout,
     #[error("it is damaged")]
     Damaged,
@@ -77,8 +77,7 @@ impl States {
     ///
     /// Who is forgotten to make room depends on the events before alone, so that it is the same after a restart.
     pub(crate) fn change(&mut self, entity: &str, offset: u64) -> &mut EntityState {
-        // Once for all that are too many, where fewer are allowed than were when the state was saved.
-        while self.entities.len() >= self.max_entities && !self.entities.contains_key(entity) {
+        if self.entities.len() >= self.max_entities && !self.entities.contains_key(entity) {
             self.forget();
         }
         // `entry_ref` makes a key of its own only for an entity that is new.

@@ -11,9 +11,9 @@ const PREFIX: &[u8] = b"versions/";
 /// What a verdict depends on besides the events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
-    /// The first event that was judged so.
+    /// The first record that was taken so.
     pub offset: u64,
-    /// The model; empty where none scored.
+    /// The model; empty where none has scored yet.
     pub model_version: String,
     /// The use case's configuration.
     pub config_version: String,

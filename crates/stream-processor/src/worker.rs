@@ -152,20 +152,15 @@ impl<S: Scorer> Worker<S> {
         let Some(batch) = rest else { return Ok(true) };
         let Some(owned) = self.owned.get_mut(&partition) else { return Ok(true) };
         owned.count_unsaved(&batch.records);
-        let mut first = batch.records.first().map(|record| record.offset);
         let timer = self.metrics.time(Stage::Prepare);
         let prepared = owned.pipeline.prepare(batch);
         timer.observe_duration();
         owned.count_entities(&self.metrics);
-        if prepared.rows().is_empty() && self.scorer.is_some() {
-            // Nothing is scored, so that no model tells its version.
-            first = None;
-        }
         let Some(scores) = self.score(&prepared)? else { return Ok(false) };
         let timer = self.metrics.time(Stage::Judge);
         let next_offset = prepared.next_offset();
         let Some(owned) = self.owned.get_mut(&partition) else { return Ok(true) };
-        let switch = first.and_then(|first| owned.pipeline.note_versions(first, &scores));
+        let switch = owned.pipeline.note_versions(&prepared, &scores);
         let outcome = owned.pipeline.judge(prepared, &scores, self.clock.now());
         timer.observe_duration();
         owned.count_forgotten(&self.metrics);
