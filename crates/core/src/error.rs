@@ -17,4 +17,10 @@ pub enum ErrorClass {
 pub trait Classify {
     /// The class of this error.
     fn class(&self) -> ErrorClass;
+
+    /// The topic that does not take an item, where that is the error and the topic is known. The largest of those on their
+    /// way there is too large.
+    fn too_large_for(&self) -> Option<&str> {
+        None
+    }
 }

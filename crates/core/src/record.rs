@@ -133,6 +133,17 @@ impl NewRecord {
     pub const KEPT_WHEN_CUT: usize = 64 << 10;
     /// A key of more bytes is left out of a record that is cut.
     const LONGEST_KEY: usize = 1 << 10;
+    /// Of more bytes of reasons the first ones are kept in a record that is cut.
+    const LONGEST_REASONS: usize = 16 << 10;
+
+    /// Bytes that its key, payload and headers take in a log, at the most.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        /// Kafka's encoding of a header takes so much more than ours, at the most.
+        const OF_HEADER: usize = 4;
+        let key = self.key.as_ref().map_or(0, Bytes::len);
+        key + self.payload.len() + self.headers.encoded().len() + OF_HEADER * self.headers.iter().count()
+    }
 
     /// What can be kept, as a dead letter for `target`, of a record that no topic takes because of `fault`: the reasons and the
     /// origin that it had, how large it was, and where it began. Cut again, nothing of the payload is left; none where there is
@@ -147,6 +158,11 @@ impl NewRecord {
         }
         let header = |name| self.headers.get(name).unwrap_or_default();
         let mut reasons: Vec<serde_json::Value> = serde_json::from_slice(header(HEADER_REASONS)).unwrap_or_default();
+        let mut bytes = 0;
+        reasons.retain(|reason| {
+            bytes += reason.to_string().len();
+            bytes <= Self::LONGEST_REASONS
+        });
         reasons.push(fault);
         let (reasons, bytes) = (serde_json::Value::from(reasons).to_string(), self.payload.len().to_string());
         let headers = [
@@ -198,6 +214,35 @@ mod tests {
         assert_eq!(headers.get("b"), Some(b"".as_slice()));
         assert_eq!(headers.get("c"), None);
         assert_eq!(headers.iter().count(), 3);
+    }
+
+    #[test]
+    fn what_is_cut_keeps_no_more_than_every_topic_takes() {
+        let reason = serde_json::json!({ "field": "value", "message": "x".repeat(1000) });
+        let reasons = serde_json::Value::from(vec![reason; 2000]).to_string();
+        let (note, target) = (vec![b'n'; 3 << 20], Arc::from("t.dlq"));
+        let record = NewRecord {
+            topic: "anomalies".into(),
+            partition: None,
+            timestamp: 5,
+            key: Some("k".repeat(1 << 20).into()),
+            payload: Bytes::from_static(b"short"),
+            headers: Headers::new([
+                ("note", note.as_slice()),
+                (HEADER_REASONS, reasons.as_bytes()),
+                (HEADER_ORIGIN, b"t/0/7"),
+            ]),
+        };
+        assert!(record.encoded_bytes() > (6 << 20));
+        let fault = serde_json::json!({ "message": "is too large" });
+        let cut = record.cut(&target, fault.clone()).unwrap();
+        assert!(cut.encoded_bytes() < NewRecord::KEPT_WHEN_CUT, "{}", cut.encoded_bytes());
+        assert_eq!((&*cut.topic, &cut.payload[..], &cut.key), ("t.dlq", &b"short"[..], &None));
+        assert_eq!(cut.headers.get_str(HEADER_ORIGIN), Some("t/0/7"));
+        let kept: Vec<serde_json::Value> = serde_json::from_slice(cut.headers.get(HEADER_REASONS).unwrap()).unwrap();
+        assert!((2..20).contains(&kept.len()) && kept.last() == Some(&fault), "{}", kept.len());
+        let again = cut.cut(&target, fault.clone()).unwrap();
+        assert!(again.payload.is_empty() && again.cut(&target, fault).is_none());
     }
 
     #[test]

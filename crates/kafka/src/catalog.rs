@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pulse_core::{Headers, NewRecord};
+use pulse_core::NewRecord;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{IsError as _, KafkaError as Native};
 
@@ -154,15 +154,9 @@ fn fits(record: &NewRecord, topic: Topic) -> Result<(), KafkaError> {
     if let Some(partition) = record.partition.filter(|&partition| partition >= topic.partitions) {
         return Err(KafkaError::NoSuchPartition { topic: record.topic.to_string(), partition });
     }
-    let key = record.key.as_ref().map_or(0, |key| key.len());
-    let bytes = key + record.payload.len() + header_bytes(&record.headers) + OVERHEAD;
+    let bytes = record.encoded_bytes() + OVERHEAD;
     if bytes > topic.limit {
         return Err(KafkaError::TooLarge { topic: record.topic.to_string(), bytes, limit: topic.limit });
     }
     Ok(())
-}
-
-/// Our encoding of a header takes two bytes less than Kafka's may, at the most.
-fn header_bytes(headers: &Headers) -> usize {
-    headers.encoded().len() + 4 * headers.iter().count()
 }

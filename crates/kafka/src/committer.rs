@@ -103,7 +103,7 @@ impl KafkaCommitter {
         let sizes =
             commit.state.iter().map(|state| state.key.len() + state.value.as_ref().map_or(0, |value| value.len()));
         match sizes.max() {
-            Some(bytes) if bytes + crate::catalog::OVERHEAD > state_topic.limit => Err(KafkaError::TooLarge {
+            Some(bytes) if bytes + crate::catalog::OVERHEAD > state_topic.limit => Err(KafkaError::StateTooLarge {
                 topic: self.shared.state_topic.to_string(),
                 bytes,
                 limit: state_topic.limit,

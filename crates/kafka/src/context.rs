@@ -6,11 +6,11 @@ mod statistics;
 
 use std::sync::{Mutex, PoisonError};
 
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::{ClientContext, Message as _};
 
 use crate::error::{KafkaError, is_refused};
 
@@ -25,6 +25,8 @@ pub(crate) struct Context {
     link: Link,
     /// Why we were not let in, where that happened.
     refused: Mutex<Option<String>>,
+    /// The topic whose brokers found a record too large, where that happened.
+    too_large_for: Mutex<Option<String>>,
 }
 
 impl Context {
@@ -34,7 +36,7 @@ impl Context {
 
     /// One that shows by `link` whether it is connected.
     pub(crate) fn showing(link: Link) -> Self {
-        Self { link, refused: Mutex::new(None) }
+        Self { link, refused: Mutex::default(), too_large_for: Mutex::default() }
     }
 
     pub(crate) fn link(&self) -> &Link {
@@ -44,6 +46,11 @@ impl Context {
     /// Why the brokers did not let us in, the last time that they did not.
     pub(crate) fn take_refusal(&self) -> Option<String> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The topic for which a record was too large, the last time that one was.
+    pub(crate) fn take_too_large(&self) -> Option<String> {
+        self.too_large_for.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// What an error of a consumer of `brokers` means that wanted to do `what` with `topic`, and why we were not let in, if so.
@@ -106,6 +113,13 @@ impl ConsumerContext for Context {}
 impl ProducerContext for Context {
     type DeliveryOpaque = ();
 
-    /// What fails fails its transaction, whose end says so.
-    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+    /// What fails fails its transaction, whose end says so, but not for which of its topics a record was too large.
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result
+            && error.rdkafka_error_code() == Some(Code::MessageSizeTooLarge)
+        {
+            let topic = message.topic().to_owned();
+            *self.too_large_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(topic);
+        }
+    }
 }

@@ -86,6 +86,19 @@ pub enum KafkaError {
         /// What the topic takes.
         limit: usize,
     },
+    /// The state of an entity is larger than its topic takes.
+    #[error(
+        "the state of an entity has {bytes} bytes, which is too large for topic {topic:?}, whose max.message.bytes is {limit}: \
+         raise that, or lower detectors.rolling_zscore.window or the number of its features"
+    )]
+    StateTooLarge {
+        /// The topic.
+        topic: String,
+        /// Its size.
+        bytes: usize,
+        /// What the topic takes.
+        limit: usize,
+    },
     /// A topic is not as it has to be.
     #[error("topic {topic:?}: {setting} is {found}, and has to be {wanted}: {mend}")]
     WrongTopic {
@@ -207,6 +220,13 @@ impl Classify for KafkaError {
             Self::TooLarge { .. } => ErrorClass::DeadLetter,
             Self::Fenced { .. } => ErrorClass::Fenced,
             _ => ErrorClass::Fatal,
+        }
+    }
+
+    fn too_large_for(&self) -> Option<&str> {
+        match self {
+            Self::TooLarge { topic, .. } => Some(topic),
+            _ => None,
         }
     }
 }

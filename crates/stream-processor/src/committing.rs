@@ -84,7 +84,7 @@ impl<C: Committer> Committing<C> {
                     }
                     Err(error)
                         if error.class() == ErrorClass::DeadLetter
-                            && oversize::cut_largest(&mut commit, &self.dead_letters) =>
+                            && oversize::cut_largest(&mut commit, error.too_large_for(), &self.dead_letters) =>
                     {
                         self.metrics.oversized.inc();
                         failed.push(commit);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use pulse_core::NewRecord;
 use pulse_core::ports::{Commit, Restored};
 use rdkafka::consumer::{BaseConsumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
@@ -207,10 +208,11 @@ impl Worker {
                 Ok(())
             }
             End::Aborted(source) => {
+                let topic = producer.client().context().take_too_large();
                 // After a record that was refused the producer's sequence has a gap, for which every later one is, too.
                 self.state = State::Broken { wanted: None };
-                Err(match largest(commit) {
-                    Some(output) if source.rdkafka_error_code() == Some(Code::MessageSizeTooLarge) => output,
+                Err(match too_large(commit, topic, &self.shared.state_topic) {
+                    Some(error) if source.rdkafka_error_code() == Some(Code::MessageSizeTooLarge) => error,
                     _ => KafkaError::Aborted { topic: self.shared.topic.to_string(), partition, source },
                 })
             }
@@ -258,9 +260,17 @@ impl Worker {
     }
 }
 
-/// That the largest output is too large for its topic, whose limit nobody told us.
-fn largest(commit: &Commit) -> Option<KafkaError> {
-    let output = commit.outputs.iter().max_by_key(|output| output.payload.len())?;
-    let bytes = output.payload.len();
+/// That the largest record for `topic` is too large for it, whose limit nobody told us. Where the brokers did not say for
+/// which, it is the largest of all outputs.
+fn too_large(commit: &Commit, topic: Option<String>, state_topic: &str) -> Option<KafkaError> {
+    if let Some(topic) = topic.as_ref().filter(|topic| *topic == state_topic) {
+        let sizes =
+            commit.state.iter().map(|state| state.key.len() + state.value.as_ref().map_or(0, |value| value.len()));
+        let bytes = sizes.max()?;
+        return Some(KafkaError::StateTooLarge { topic: topic.clone(), bytes, limit: bytes });
+    }
+    let is_meant = |output: &&NewRecord| topic.as_ref().is_none_or(|topic| **topic == *output.topic);
+    let output = commit.outputs.iter().filter(is_meant).max_by_key(|output| output.encoded_bytes())?;
+    let bytes = output.encoded_bytes();
     Some(KafkaError::TooLarge { topic: output.topic.to_string(), bytes, limit: bytes })
 }

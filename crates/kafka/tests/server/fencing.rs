@@ -126,11 +126,12 @@ async fn what_is_too_large_is_refused_before_anything_is_written() -> anyhow::Re
     assert!(error.to_string().contains("output"), "{error}");
     let committer = broker.committer("workers", "input", StartAt::Earliest).await;
     restore(&committer, &[0]).await?;
-    let refused = committer.commit(&[commit(0, 1, &["small", &large])]).await.remove(0);
-    assert_eq!(refused.unwrap_err().class(), ErrorClass::DeadLetter);
+    let refused = committer.commit(&[commit(0, 1, &["small", &large])]).await.remove(0).unwrap_err();
+    assert_eq!((refused.class(), refused.too_large_for()), (ErrorClass::DeadLetter, Some(&*broker.name("output"))));
     let state = vec![StateRecord { key: "k".into(), value: Some(large.into()) }];
-    let refused = committer.commit(&[Commit { state, ..commit(0, 1, &["small"]) }]).await.remove(0);
-    assert_eq!(refused.unwrap_err().class(), ErrorClass::DeadLetter);
+    let refused = committer.commit(&[Commit { state, ..commit(0, 1, &["small"]) }]).await.remove(0).unwrap_err();
+    assert_eq!(refused.class(), ErrorClass::Fatal, "to cut outputs would not help");
+    assert!(refused.to_string().contains("detectors.rolling_zscore.window"), "{refused}");
     assert!(broker.producer().last_records("output").await?.is_empty());
     committer.commit(&[commit(0, 1, &["small"])]).await.remove(0)?;
     Ok(())

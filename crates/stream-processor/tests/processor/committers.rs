@@ -164,19 +164,24 @@ impl Committer for LosingCommitter {
     }
 }
 
-/// Takes no output of more than so many bytes, as brokers do.
+/// Takes no output of more bytes than its topic does, as brokers do.
 pub(crate) struct NarrowCommitter {
     pub(crate) inner: EmbeddedCommitter,
-    pub(crate) limit: usize,
+    pub(crate) anomalies: usize,
+    pub(crate) dead_letters: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("too large")]
-pub(crate) struct TooLarge;
+#[error("too large for {0}")]
+pub(crate) struct TooLarge(Arc<str>);
 
 impl Classify for TooLarge {
     fn class(&self) -> ErrorClass {
         ErrorClass::DeadLetter
+    }
+
+    fn too_large_for(&self) -> Option<&str> {
+        Some(&self.0)
     }
 }
 
@@ -199,12 +204,14 @@ impl Committer for NarrowCommitter {
     async fn commit(&self, commits: &[Commit]) -> Vec<Result<(), TooLarge>> {
         let mut results = Vec::new();
         for commit in commits {
-            let fits = commit.outputs.iter().all(|output| output.payload.len() <= self.limit);
-            results.push(if fits {
-                self.inner.commit(std::slice::from_ref(commit)).await.into_iter().for_each(|result| result.unwrap());
-                Ok(())
-            } else {
-                Err(TooLarge)
+            let limit = |topic: &str| if topic == "anomalies" { self.anomalies } else { self.dead_letters };
+            results.push(match commit.outputs.iter().find(|output| output.encoded_bytes() > limit(&output.topic)) {
+                Some(output) => Err(TooLarge(Arc::clone(&output.topic))),
+                None => {
+                    let done = self.inner.commit(std::slice::from_ref(commit)).await;
+                    done.into_iter().for_each(|result| result.unwrap());
+                    Ok(())
+                }
             });
         }
         results

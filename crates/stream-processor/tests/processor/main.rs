@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use prometheus::Registry;
-use pulse_core::NewRecord;
 use pulse_core::ports::{Commit, Committer, EventProducer, Restored};
+use pulse_core::{Headers, NewRecord};
 use pulse_features::Featurizer;
 use pulse_pipeline::{Plan, Versions};
 use pulse_runtime::Health;
@@ -96,24 +96,36 @@ async fn lost_partitions_are_taken_back_and_nothing_is_missing_or_double() {
 async fn what_is_too_large_becomes_a_dead_letter_and_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let dir = use_case(folder.path());
-    let store = store(&folder.path().join("log.db")).await;
     let huge = "x".repeat(200_000);
     let mut events: Vec<NewRecord> = (0..300).map(event).collect();
-    // An anomaly, and an event that is no JSON.
+    // Of one device: an anomaly, an event that is no JSON and fits, and one that is large by its headers.
     events[100].payload = format!(r#"{{"device":"device 2","value":150,"note":"{huge}"}}"#).into();
-    events[200].payload = format!("{{{huge}").into();
-    store.producer().append(events).await.unwrap();
-    let (narrow, registry) = (NarrowCommitter { inner: committer(&store), limit: 100_000 }, Registry::new());
-    process(processor(&store, &dir, narrow, false, &registry), 300).await;
-    let found = contents(&store, "anomalies").await;
-    assert!(found.len() == 4 && found.iter().all(|text| text.len() < 100_000), "{}", found.len());
-    let dead = contents(&store, "raw_events.dlq").await;
-    assert_eq!(dead.len(), 2);
-    assert!(dead.iter().all(|text| text.len() < 70_000 && text.contains("is too large for topic")), "{dead:?}");
-    assert!(dead.iter().any(|text| text.contains("is too large for topic anomalies")));
-    let families = registry.gather();
-    let family = families.iter().find(|family| family.name() == "pulse_processor_oversized_total").unwrap();
-    assert_eq!(format!("{}", family.get_metric()[0].get_counter().get_value()), "2");
+    events[107].payload = format!("{{{huge}{huge}").into();
+    events[114].payload = "{".into();
+    events[114].headers = Headers::new([("note", "x".repeat(700_000).as_bytes())]);
+    let mut found = Vec::new();
+    for batch_records in [1, 37, 300] {
+        let store = store(&folder.path().join(format!("{batch_records}.db"))).await;
+        store.producer().append(events.clone()).await.unwrap();
+        let narrow = NarrowCommitter { inner: committer(&store), anomalies: 100_000, dead_letters: 500_000 };
+        let registry = Registry::new();
+        let mut processor = processor(&store, &dir, narrow, false, &registry);
+        processor.options.batch_records = batch_records;
+        process(processor, 300).await;
+        let anomalies = contents(&store, "anomalies").await;
+        assert!(anomalies.len() == 4 && anomalies.iter().all(|text| text.len() < 100_000), "{}", anomalies.len());
+        let dead = contents(&store, "raw_events.dlq").await;
+        let cut: Vec<&String> = dead.iter().filter(|text| text.contains("is too large for topic")).collect();
+        assert_eq!((dead.len(), cut.len()), (3, 2));
+        assert!(cut.iter().all(|text| text.len() < 70_000), "{cut:?}");
+        assert!(cut.iter().any(|text| text.contains("is too large for topic anomalies")));
+        assert!(dead.iter().any(|text| text.len() > 400_000), "what fits is left as it is");
+        let families = registry.gather();
+        let family = families.iter().find(|family| family.name() == "pulse_processor_oversized_total").unwrap();
+        assert_eq!(format!("{}", family.get_metric()[0].get_counter().get_value()), "2");
+        found.push((anomalies, dead));
+    }
+    assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "however batches are cut and merged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
