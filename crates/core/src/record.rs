@@ -233,7 +233,7 @@ mod tests {
                 (HEADER_ORIGIN, b"t/0/7"),
             ]),
         };
-        assert!(record.encoded_bytes() > (6 << 20));
+        assert!(record.encoded_bytes() > (5 << 20));
         let fault = serde_json::json!({ "message": "is too large" });
         let cut = record.cut(&target, fault.clone()).unwrap();
         assert!(cut.encoded_bytes() < NewRecord::KEPT_WHEN_CUT, "{}", cut.encoded_bytes());

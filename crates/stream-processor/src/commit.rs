@@ -16,6 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::anomaly_log::AnomalyLog;
 use crate::committing::{Committing, Ready, Settled};
+use crate::load::Load;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::reader::at;
@@ -25,9 +26,9 @@ use crate::trouble::Trouble;
 
 /// Messages that are taken at once at the most.
 const MESSAGES: usize = 64;
-/// Records whose verdicts wait for the commit before them at the most: so many may be judged while a partition stands still
-/// before the others wait for it.
-const WAITING: u64 = 64 * 2048;
+/// What waits for the commit before it, of all partitions, at the most, but for what is on its way. From then on those that have
+/// more than their share of it are not read: a partition that stands still holds up no other.
+const WAITING: Load = Load { records: 64 * 2048, bytes: 64 << 20 };
 /// After this time without news of a partition it is asked how much waits in it, and again and again.
 const NO_NEWS: Duration = Duration::from_secs(5);
 /// Commit intervals that a partition rests at the most after a commit that took long.
@@ -51,18 +52,22 @@ pub(crate) struct Done {
     pub(crate) state: Vec<StateRecord>,
 }
 
-/// What the commit task is told.
+/// What workers tell the commit task.
 pub(crate) enum ToCommitter {
     /// Commit this.
     Done(Box<Done>),
+    /// So many records wait behind those that are being replayed.
+    Replayed(Assignment, u64),
+}
+
+/// What the commit task has to do about partitions. It comes before all that is to be committed, and waits for none of it.
+pub(crate) enum Order {
     /// Take over partitions.
     Restore(Vec<Assignment>),
     /// Somebody else may take these over from now on.
     HandOver(Vec<u32>),
     /// Commit nothing of these any more.
     Revoke(Vec<u32>),
-    /// So many records wait behind those that are being replayed.
-    Replayed(Assignment, u64),
 }
 
 /// What it says of partitions.
@@ -71,6 +76,10 @@ pub(crate) enum Turn {
     Taken(Assignment, Restored),
     /// Somebody else holds it; why we think so.
     Lost(Assignment, String),
+    /// So much of it waits to be committed that no more is to be read for now.
+    Full(Assignment),
+    /// There is room for more of it.
+    Room(Assignment),
 }
 
 /// Owns the committer and what is counted at a commit.
@@ -112,6 +121,10 @@ pub(crate) struct Held {
     under_way: Vec<Done>,
     /// What is to be committed next.
     waiting: Vec<Done>,
+    /// How much that is.
+    load: Load,
+    /// Whether no more of it is to be read for now.
+    is_full: bool,
     /// Fires when it is held no longer.
     revoked: CancellationToken,
     _revoke: DropGuard,
@@ -125,6 +138,11 @@ impl Held {
         self.under_way.is_empty() && !self.waiting.is_empty()
     }
 
+    fn push(&mut self, done: Done) {
+        self.load = [self.load, Load::of(&done)].into_iter().sum();
+        self.waiting.push(done);
+    }
+
     fn set_lag(&mut self, lag: u64) {
         (self.lag, self.lag_at) = (lag, Instant::now());
     }
@@ -136,7 +154,11 @@ impl Held {
 
 impl<C: Committer> CommitTask<C> {
     /// Commits until all senders are gone and nothing is left.
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<ToCommitter>) -> Result<(), ProcessorError> {
+    pub(crate) async fn run(
+        mut self,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        mut inbox: mpsc::Receiver<ToCommitter>,
+    ) -> Result<(), ProcessorError> {
         let (tell_taken, mut taken) = mpsc::unbounded_channel();
         let (tell_settled, mut settled) = mpsc::unbounded_channel();
         let (mut taking, mut committing, mut asking) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
@@ -144,27 +166,25 @@ impl<C: Committer> CommitTask<C> {
         let mut messages = Vec::with_capacity(MESSAGES);
         let mut is_open = true;
         loop {
-            let has_room = self.waiting() < WAITING;
-            // Before the end, and where others wait, nothing is put off.
-            let now = (is_open && has_room).then(Instant::now);
+            // Before the end, and where there is no room, nothing is put off.
+            let now = (is_open && !self.waiting().reaches(WAITING)).then(Instant::now);
             for commits in self.ready(now) {
                 committing.spawn(self.committing(&tell_settled).run(commits));
             }
+            self.make_room();
             let next_at = self.next_at();
             if !is_open && self.held.values().all(|held| held.under_way.is_empty()) {
                 return Ok(());
             }
             tokio::select! {
-                Some(taken) = taken.recv() => self.take(taken)?,
-                Some(settled) = settled.recv() => self.settle(settled)?,
-                received = inbox.recv_many(&mut messages, MESSAGES), if is_open && has_room => {
-                    is_open = received > 0;
-                    for message in messages.drain(..) {
-                        if let Some(assignments) = self.hear(message) {
-                            taking.spawn(self.taking(&tell_taken).run(self.want(assignments)));
-                        }
+                biased;
+                Some(order) = orders.recv() => {
+                    if let Some(assignments) = self.obey(order) {
+                        taking.spawn(self.taking(&tell_taken).run(self.want(assignments)));
                     }
                 }
+                Some(taken) = taken.recv() => self.take(taken)?,
+                Some(settled) = settled.recv() => self.settle(settled)?,
                 () = at(next_at) => {}
                 _ = looks.tick(), if asking.is_empty() => {
                     let silent = self.without_news();
@@ -175,31 +195,56 @@ impl<C: Committer> CommitTask<C> {
                 Some(asked) = asking.join_next() => self.hear_ends(&asked.map_err(ProcessorError::Panic)?),
                 Some(ended) = taking.join_next() => ended.map_err(ProcessorError::Panic)?,
                 Some(ended) = committing.join_next() => ended.map_err(ProcessorError::Panic)?,
+                received = inbox.recv_many(&mut messages, MESSAGES), if is_open => {
+                    is_open = received > 0;
+                    messages.drain(..).for_each(|message| self.hear(message));
+                }
             }
             self.show_lag();
         }
     }
 
-    /// Does what it is told, but for partitions that are to be taken over: those it gives back.
-    fn hear(&mut self, message: ToCommitter) -> Option<Vec<Assignment>> {
-        match message {
-            ToCommitter::Done(done) => {
-                // What was judged when it was ours is dropped.
-                if let Some(held) = self.current(done.assignment).filter(|held| held.taken) {
-                    held.waiting.push(*done);
-                }
-            }
-            ToCommitter::Restore(assignments) => return Some(assignments),
-            ToCommitter::HandOver(partitions) => self.committer.hand_over(&partitions),
-            ToCommitter::Revoke(partitions) => self.let_go(&partitions),
-            ToCommitter::Replayed(assignment, lag) => self.set_lag(assignment, lag),
+    /// Does what it has to, but for partitions that are to be taken over: those it gives back.
+    fn obey(&mut self, order: Order) -> Option<Vec<Assignment>> {
+        match order {
+            Order::Restore(assignments) => return Some(assignments),
+            Order::HandOver(partitions) => self.committer.hand_over(&partitions),
+            Order::Revoke(partitions) => self.let_go(&partitions),
         }
         None
     }
 
-    /// Records that wait.
-    fn waiting(&self) -> u64 {
-        self.held.values().flat_map(|held| &held.waiting).map(|done| done.outcome.counts.read).sum()
+    fn hear(&mut self, message: ToCommitter) {
+        match message {
+            ToCommitter::Done(done) => {
+                // What was judged when it was ours is dropped.
+                if let Some(held) = self.current(done.assignment).filter(|held| held.taken) {
+                    held.push(*done);
+                }
+            }
+            ToCommitter::Replayed(assignment, lag) => self.set_lag(assignment, lag),
+        }
+    }
+
+    /// How much waits.
+    fn waiting(&self) -> Load {
+        self.held.values().map(|held| held.load).sum()
+    }
+
+    /// Once too much waits, has no more read of the partitions that have more than their share of it, each until what it has is
+    /// being committed.
+    fn make_room(&mut self) {
+        let (is_crowded, share) = (self.waiting().reaches(WAITING), WAITING.share(self.held.len()));
+        let mut turns = Vec::new();
+        for (&partition, held) in &mut self.held {
+            let was_full = held.is_full;
+            held.is_full = if was_full { !held.waiting.is_empty() } else { is_crowded && held.load.reaches(share) };
+            if held.is_full != was_full {
+                let assignment = Assignment { partition, number: held.number };
+                turns.push(if was_full { Turn::Room(assignment) } else { Turn::Full(assignment) });
+            }
+        }
+        turns.into_iter().for_each(|turn| self.tell(turn));
     }
 
     /// When the next commit begins, as far as is known.
@@ -215,6 +260,7 @@ impl<C: Committer> CommitTask<C> {
                 held.began = Instant::now();
                 held.next_at = held.began + self.interval;
                 std::mem::swap(&mut held.under_way, &mut held.waiting);
+                held.load = Load::default();
                 ready.push(Ready {
                     assignment: Assignment { partition, number: held.number },
                     commit: merge(partition, &mut held.under_way),
@@ -305,6 +351,8 @@ impl<C: Committer> CommitTask<C> {
                 next_at: Instant::now(),
                 under_way: Vec::new(),
                 waiting: Vec::new(),
+                load: Load::default(),
+                is_full: false,
                 revoked: revoked.clone(),
                 _revoke: revoked.clone().drop_guard(),
             };
@@ -409,17 +457,4 @@ fn merge(partition: u32, done: &mut [Done]) -> Commit {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_partition_rests_for_as_long_as_its_commit_took() {
-        let began = Instant::now();
-        let ms = Duration::from_millis;
-        let next = |took: u64| next_commit(began, began + ms(took), ms(25)) - began;
-        assert_eq!([next(0), next(10), next(12)], [ms(25); 3], "the interval is the least");
-        assert_eq!([next(20), next(60), next(100)], [ms(40), ms(120), ms(200)]);
-        assert_eq!(next(5000), ms(5100), "what waited for a broker is not waited for once more");
-        assert_eq!(next_commit(began, began + ms(60), ms(0)) - began, ms(60), "without an interval there is no rest");
-    }
-}
+mod tests;

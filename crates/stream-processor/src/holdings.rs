@@ -21,6 +21,10 @@ pub(crate) struct Holdings {
 struct Holding {
     number: u64,
     stage: Stage,
+    /// Up to where it was read; none before its first records.
+    read_to: Option<u64>,
+    /// Whether it is not read for now, as too much of it waits to be committed.
+    is_full: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +38,18 @@ enum Stage {
     Lost,
 }
 
+impl Stage {
+    fn is_read(self) -> bool {
+        matches!(self, Self::Read | Self::Leaving(_))
+    }
+}
+
 impl Holdings {
     /// A partition is ours from now on, whatever it was before.
     pub(crate) fn assign(&mut self, partition: u32) -> Assignment {
         self.assignments += 1;
         let number = self.assignments;
-        self.held.insert(partition, Holding { number, stage: Stage::Coming });
+        self.held.insert(partition, Holding { number, stage: Stage::Coming, read_to: None, is_full: false });
         Assignment { partition, number }
     }
 
@@ -48,6 +58,33 @@ impl Holdings {
         let Some(holding) = self.current(assignment) else { return false };
         holding.stage = Stage::Read;
         true
+    }
+
+    /// It was read up to `offset`.
+    pub(crate) fn read_to(&mut self, partition: u32, offset: u64) {
+        if let Some(holding) = self.held.get_mut(&partition) {
+            holding.read_to = Some(offset);
+        }
+    }
+
+    /// Too much of it waits to be committed. True when it is not to be read for now.
+    pub(crate) fn fill(&mut self, assignment: Assignment) -> bool {
+        let Some(holding) = self.current(assignment) else { return false };
+        holding.is_full = holding.read_to.is_some() && holding.stage.is_read();
+        holding.is_full
+    }
+
+    /// There is room for more of it: the offset from which it is read on. One that is leaving us is not, since sources let go
+    /// of those for good.
+    pub(crate) fn resume(&mut self, assignment: Assignment) -> Option<u64> {
+        let holding = self.current(assignment)?;
+        let was_full = std::mem::take(&mut holding.is_full);
+        holding.read_to.filter(|_| was_full && holding.stage == Stage::Read)
+    }
+
+    /// Whether one is not read for now.
+    pub(crate) fn is_any_full(&self) -> bool {
+        self.held.values().any(|holding| holding.is_full && holding.stage == Stage::Read)
     }
 
     /// The group takes it away. True when it is read on until somebody else takes it, at the latest until `until`.
@@ -121,7 +158,7 @@ impl Holdings {
 
     /// How many are being read.
     pub(crate) fn read(&self) -> usize {
-        self.held.values().filter(|holding| matches!(holding.stage, Stage::Read | Stage::Leaving(_))).count()
+        self.held.values().filter(|holding| holding.stage.is_read()).count()
     }
 
     fn current(&mut self, Assignment { partition, number }: Assignment) -> Option<&mut Holding> {
@@ -173,6 +210,22 @@ mod tests {
         assert!(holdings.take_back_at().is_some_and(|at| at <= Instant::now()));
         assert_eq!(holdings.take_back(), [0]);
         assert_eq!(holdings.take_back_at(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_full_is_read_on_where_it_was_unless_it_is_leaving() {
+        let mut holdings = Holdings::default();
+        let (first, second) = (read(&mut holdings, 0), read(&mut holdings, 1));
+        assert!(!holdings.fill(first), "nothing of it was read yet");
+        holdings.read_to(0, 5);
+        holdings.read_to(1, 7);
+        assert_eq!(holdings.resume(first), None, "it was not full");
+        assert!(holdings.fill(first) && holdings.fill(second) && holdings.is_any_full());
+        assert!(holdings.revoke(1, Instant::now() + SOON));
+        assert_eq!((holdings.resume(first), holdings.resume(second)), (Some(5), None));
+        assert!(!holdings.is_any_full());
+        let anew = holdings.assign(0);
+        assert!(!holdings.fill(first) && !holdings.fill(anew));
     }
 
     #[tokio::test]

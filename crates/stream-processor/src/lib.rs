@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The batches of a partition stay in order: one worker has it, and channels are first in, first out. Channels are bounded, so
-//! that a slow log slows reading down. While a commit is under way the next one fills: commits grow with load, and latency stays
+//! that slow workers slow reading down. A partition whose commits wait for long is not read meanwhile; the others are, and who
+//! takes partitions over is heard. While a commit is under way the next one fills: commits grow with load, and latency stays
 //! near that of one commit.
 //!
 //! # Invariants
@@ -19,6 +20,7 @@ mod anomaly_log;
 mod commit;
 mod committing;
 mod holdings;
+mod load;
 mod metrics;
 mod oversize;
 mod progress;

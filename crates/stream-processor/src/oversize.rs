@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use pulse_core::NewRecord;
 use pulse_core::ports::Commit;
 use serde_json::json;
 
@@ -25,7 +24,7 @@ pub(crate) fn cut_largest(commit: &mut Commit, topic: Option<&str>, dead_letters
 
 #[cfg(test)]
 mod tests {
-    use pulse_core::Headers;
+    use pulse_core::{Headers, NewRecord};
 
     use super::*;
 

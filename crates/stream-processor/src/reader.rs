@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::commit::{Assignment, ToCommitter, Turn};
+use crate::commit::{Assignment, Order, Turn};
 use crate::holdings::Holdings;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
@@ -31,7 +31,7 @@ const ASKING: Duration = Duration::from_secs(1);
 pub(crate) struct Reader<S> {
     pub(crate) source: S,
     pub(crate) workers: Vec<mpsc::Sender<ToWorker>>,
-    pub(crate) to_committer: mpsc::Sender<ToCommitter>,
+    pub(crate) order: mpsc::UnboundedSender<Order>,
     /// What the commit task says of partitions.
     pub(crate) turns: mpsc::UnboundedReceiver<Turn>,
     /// Tells, dropped, that nothing is read any more.
@@ -82,9 +82,9 @@ enum Event {
 impl<S: EventSource> Reader<S> {
     pub(crate) async fn run(mut self, options: Options, stop: CancellationToken) -> Result<(), ProcessorError> {
         let result = self.read(options, stop).await;
-        let Self { source, workers, to_committer, reading, committed, .. } = self;
+        let Self { source, workers, order, reading, committed, .. } = self;
         // What was read is judged and committed while the partitions are still ours.
-        drop((workers, to_committer, reading));
+        drop((workers, order, reading));
         committed.cancelled().await;
         // To leave a group may take a while.
         tokio::task::spawn_blocking(|| drop(source)).await.map_err(ProcessorError::Panic)?;
@@ -98,8 +98,12 @@ impl<S: EventSource> Reader<S> {
                 Event::TakeBack => self.take_back().await?,
                 Event::Look => self.look().await,
                 Event::Turn(turn) => self.turn(turn, &options).await?,
-                Event::Polled(Polled::Idle) => !matches!(self.stop, Stop::Draining(_)),
-                Event::Polled(Polled::Records(batch)) => self.tell(batch.partition, ToWorker::Batch(batch)).await,
+                // What is not read for now may have more.
+                Event::Polled(Polled::Idle) => !matches!(self.stop, Stop::Draining(_)) || self.holdings.is_any_full(),
+                Event::Polled(Polled::Records(batch)) => {
+                    self.holdings.read_to(batch.partition, batch.next_offset);
+                    self.tell(batch.partition, ToWorker::Batch(batch)).await
+                }
                 Event::Polled(Polled::Assigned(partitions)) => self.assign(partitions).await?,
                 Event::Polled(Polled::Revoked(partitions)) => self.revoke(partitions).await,
             };
@@ -156,7 +160,7 @@ impl<S: EventSource> Reader<S> {
             partitions.iter().map(|&partition| self.holdings.assign(partition)).collect();
         self.show_assigned();
         tracing::info!(?partitions, "partitions assigned");
-        Ok(self.to_committer.send(ToCommitter::Restore(assignments)).await.is_ok())
+        Ok(self.order.send(Order::Restore(assignments)).is_ok())
     }
 
     async fn turn(&mut self, turn: Turn, options: &Options) -> Result<bool, ProcessorError> {
@@ -172,6 +176,19 @@ impl<S: EventSource> Reader<S> {
                 }
                 tracing::warn!(partition, reason, "somebody else holds the partition: letting go of it");
                 self.metrics.set_taking_over(self.holdings.coming());
+                Ok(true)
+            }
+            Turn::Full(assignment) => {
+                if self.holdings.fill(assignment) {
+                    self.source.pause(&[assignment.partition]);
+                }
+                Ok(true)
+            }
+            Turn::Room(assignment) => {
+                if let Some(offset) = self.holdings.resume(assignment) {
+                    let sought = self.source.seek(assignment.partition, offset).await;
+                    sought.map_err(|error| ProcessorError::Read(Box::new(error)))?;
+                }
                 Ok(true)
             }
         }
@@ -211,7 +228,7 @@ impl<S: EventSource> Reader<S> {
         // Now, and not again: what comes to the state later has to be read while nobody works on the partition.
         self.save(&leaving, true);
         self.look_at = Some(Instant::now() + LOOK);
-        self.to_committer.send(ToCommitter::HandOver(leaving)).await.is_ok() && self.let_go(gone).await
+        self.order.send(Order::HandOver(leaving)).is_ok() && self.let_go(gone).await
     }
 
     /// Commits nothing of these any more.
@@ -226,7 +243,7 @@ impl<S: EventSource> Reader<S> {
                 return false;
             }
         }
-        self.to_committer.send(ToCommitter::Revoke(partitions)).await.is_ok()
+        self.order.send(Order::Revoke(partitions)).is_ok()
     }
 
     /// Has the positions of what is leaving us committed, which shows whether somebody else has taken it.

@@ -137,10 +137,10 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
         let trouble = Trouble::new(self.health.clone(), abort.clone());
         let outside = Some(trouble.obstacle("waiting for the consumer group to assign partitions"));
         let mut tasks = JoinSet::new();
-        let (to_committer, commits) = mpsc::channel(COMMIT_QUEUE);
+        let (order, orders) = mpsc::unbounded_channel();
         let (tell_turn, turns) = mpsc::unbounded_channel();
         let (committed, reading) = (CancellationToken::new(), CancellationToken::new());
-        let workers = self.spawn_workers(&mut tasks, &to_committer, &trouble);
+        let (workers, commits) = self.spawn_workers(&mut tasks, &trouble);
         let Self { source, committer, plan, featurizer, options, clock, metrics, progress, .. } = self;
         let commit_task = CommitTask {
             committer: Arc::new(committer),
@@ -159,12 +159,12 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
         let all_committed = committed.clone().drop_guard();
         tasks.spawn(async move {
             let _all_committed = all_committed;
-            commit_task.run(commits).await
+            commit_task.run(orders, commits).await
         });
         let reader = Reader {
             source,
             workers,
-            to_committer,
+            order,
             turns,
             reading: reading.clone().drop_guard(),
             committed,
@@ -194,12 +194,13 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
         result
     }
 
+    /// The inboxes of the workers, and what they tell the commit task.
     fn spawn_workers(
         &self,
         tasks: &mut JoinSet<Result<(), ProcessorError>>,
-        done: &mpsc::Sender<ToCommitter>,
         trouble: &Trouble,
-    ) -> Vec<mpsc::Sender<ToWorker>> {
+    ) -> (Vec<mpsc::Sender<ToWorker>>, mpsc::Receiver<ToCommitter>) {
+        let (done, commits) = mpsc::channel(COMMIT_QUEUE);
         let snapshots = SnapshotPolicy {
             every: self.options.snapshot_every,
             records: self.options.snapshot_records,
@@ -220,7 +221,7 @@ impl<S: EventSource, C: Committer, M: Scorer> Processor<S, C, M> {
             tasks.spawn_blocking(move || worker.run(inbox));
             sender
         };
-        (0..self.options.workers.get()).map(spawn).collect()
+        ((0..self.options.workers.get()).map(spawn).collect(), commits)
     }
 }
 

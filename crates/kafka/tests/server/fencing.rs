@@ -163,15 +163,18 @@ async fn what_brokers_refuse_is_aborted_and_the_next_goes_on() -> anyhow::Result
     let broker = Broker::shared().await?;
     broker.create_topic("input", 1).await?;
     broker.create_topic("output", 1).await?;
+    broker.create_topic("wider", 1).await?;
     let committer = broker.committer("workers", "input", StartAt::Earliest).await;
     restore(&committer, &[0]).await?;
     committer.commit(&[commit(0, 1, &["first"])]).await.remove(0)?;
     limit(&broker, "output", "2000").await?;
-    let large = noise(15_000);
-    let refused = committer.commit(&[commit(0, 2, &["not seen", &large])]).await.remove(0).unwrap_err();
-    assert_eq!(refused.class(), ErrorClass::DeadLetter, "{refused:?}");
-    let refused = committer.commit(&[commit(0, 2, &["not seen", &large])]).await.remove(0).unwrap_err();
-    assert_eq!(refused.class(), ErrorClass::DeadLetter, "by now it is known: {refused}");
+    let mut large = commit(0, 2, &["not seen", &noise(15_000)]);
+    large.outputs.push(keyed("wider", "k", &noise(30_000)));
+    for is_known in [false, true] {
+        let refused = committer.commit(std::slice::from_ref(&large)).await.remove(0).unwrap_err();
+        assert_eq!(refused.class(), ErrorClass::DeadLetter, "known: {is_known}, {refused:?}");
+        assert_eq!(refused.too_large_for(), Some(&*broker.name("output")), "not the topic of the largest: {refused:?}");
+    }
     committer.commit(&[commit(0, 2, &["second"])]).await.remove(0)?;
     let batches = read(&mut broker.source("readers", "output"), 2, 10).await?;
     assert_eq!(payloads(&batches), ["first", "second"]);

@@ -5,6 +5,7 @@
 mod committers;
 mod handing_over;
 mod setup;
+mod stuck;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
