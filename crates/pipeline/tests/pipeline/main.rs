@@ -2,118 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod setup;
+mod switching;
+
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use pulse_core::names::{HEADER_LABEL, HEADER_ORIGIN, HEADER_REASONS, HEADER_USE_CASE};
-use pulse_core::ports::{Restored, Scores, StateRecord};
-use pulse_core::{Anomaly, Headers, NewRecord, Record, RecordBatch, Severity};
-use pulse_features::{Fault, Featurizer, UseCaseDir};
-use pulse_pipeline::{ColumnBuckets, PartitionPipeline, Plan, Prepared, Restoration, Versions};
+use pulse_core::ports::{Scores, StateRecord};
+use pulse_core::{Anomaly, Headers, NewRecord, Record, Severity};
+use pulse_features::Fault;
 
-const CONFIG: &str = "
-name: devices
-entity: { field: device_id }
-timestamp: { field: at, max_ahead_seconds: 60 }
-features: [{ name: value, maximum: 1000 }, { name: load, required: false }]
-detectors:
-  isolation_forest: { features: [value, load], decides: true }
-  rolling_zscore: { window: 20, min_values: 10, threshold: 3, decides: true }
-simulator:
-  anomalies: [{ name: spike, changes: [{ feature: value, multiply: 10 }] }]
-";
-
-struct Setup {
-    plan: Arc<Plan>,
-    featurizer: Featurizer,
-}
-
-fn setup(model: Option<&[String]>) -> Setup {
-    setup_with(CONFIG, model)
-}
-
-fn setup_with(config: &str, model: Option<&[String]>) -> Setup {
-    let usecases = tempfile::tempdir().unwrap();
-    let folder = usecases.path().join("devices");
-    std::fs::create_dir(&folder).unwrap();
-    std::fs::write(folder.join("config.yaml"), config).unwrap();
-    let dir = UseCaseDir::load(usecases.path(), "devices").unwrap();
-    let featurizer = Featurizer::new(&dir).unwrap();
-    let plan = Plan::new(&dir, &featurizer, model).unwrap();
-    Setup { plan: Arc::new(plan.counting(ColumnBuckets::of(&dir, &featurizer).unwrap())), featurizer }
-}
-
-impl Setup {
-    /// A pipeline that goes on with `snapshot`, or begins.
-    fn pipeline(&self, snapshot: &[StateRecord]) -> (PartitionPipeline, u64) {
-        let committed = (!snapshot.is_empty()).then_some(u64::MAX);
-        let restoration = self.restore(committed, snapshot);
-        assert_eq!(restoration.rebuilt, None);
-        (restoration.pipeline, restoration.replay_from.unwrap())
-    }
-
-    fn restore(&self, committed: Option<u64>, snapshot: &[StateRecord]) -> Restoration {
-        let restored = Restored { committed, start: 0, state: snapshot.to_vec() };
-        PartitionPipeline::restore(Arc::clone(&self.plan), self.featurizer.clone(), &restored)
-    }
-}
-
-fn record(offset: u64, device: &str, value: f64) -> Record {
-    record_at(offset, device, value, "2026-01-01T00:00:00Z")
-}
-
-fn record_at(offset: u64, device: &str, value: f64, at: &str) -> Record {
-    let payload = format!(r#"{{"device_id":"{device}","at":"{at}","value":{value},"note":"kept"}}"#);
-    Record {
-        offset,
-        timestamp: 1_767_225_600_000,
-        key: Some(Bytes::copy_from_slice(device.as_bytes())),
-        payload: payload.into(),
-        headers: Headers::default(),
-    }
-}
-
-fn batch(records: &[Record]) -> RecordBatch {
-    let next_offset = records.last().map_or(0, |record| record.offset + 1);
-    RecordBatch {
-        topic: "raw_events".into(),
-        partition: 3,
-        records: records.to_vec(),
-        next_offset,
-        high_watermark: next_offset,
-    }
-}
-
-/// A model that flags values from 500 on, where there is one.
-fn scores_of(prepared: &Prepared) -> Scores {
-    let scores: Vec<f64> = prepared.rows().iter().map(|row| if row[0] >= 500.0 { 0.9 } else { 0.4 }).collect();
-    let flagged = scores.iter().enumerate().filter(|(_, score)| **score > 0.5);
-    let contributions = flagged.map(|(row, _)| (row, vec![0.5, 0.5])).collect();
-    if scores.is_empty() {
-        return Scores::default();
-    }
-    Scores { model_version: "v1".into(), threshold: 0.6, highest: 0.9, scores, contributions }
-}
-
-fn run(pipeline: &mut PartitionPipeline, records: &[Record]) -> Vec<NewRecord> {
-    if records.is_empty() {
-        return Vec::new();
-    }
-    let prepared = pipeline.prepare(batch(records));
-    let scores = scores_of(&prepared);
-    let outcome = pipeline.judge(prepared, &scores, Timestamp::UNIX_EPOCH);
-    assert_eq!(outcome.counts.read, records.len() as u64);
-    let accounted = outcome.counts.judged + outcome.counts.dead_letters + outcome.counts.skipped;
-    assert_eq!(accounted, outcome.counts.read);
-    outcome.outputs
-}
-
-fn calm(device: &str, count: u64) -> Vec<Record> {
-    (0..count).map(|i| record(i, device, 10.0 + f64::from((i % 3) as u8))).collect()
-}
+use setup::{CONFIG, batch, calm, compact, events, forgetful, parts, record, record_at, run, setup, setup_with};
 
 #[test]
 fn an_anomaly_says_why() {
@@ -285,105 +187,6 @@ fn a_snapshot_says_where_replay_begins_unless_it_is_of_another_log() {
 }
 
 #[test]
-fn a_state_goes_on_where_only_judging_changed_and_is_built_anew_where_what_it_holds_would_differ() {
-    let (mut pipeline, _) = setup(None).pipeline(&[]);
-    run(&mut pipeline, &calm("a", 12));
-    let snapshot = pipeline.snapshot();
-    let goes_on = |from: &str, to: &str| {
-        assert!(CONFIG.contains(from), "{from}");
-        setup_with(&CONFIG.replace(from, to), None).restore(Some(12), &snapshot).rebuilt.is_none()
-    };
-    for (from, to) in [
-        ("threshold: 3", "threshold: 4"),
-        ("min_values: 10", "min_values: 5"),
-        ("[value, load], decides: true", "[value], seed: 7"),
-        ("threshold: 3, decides: true", "threshold: 3, decides: false"),
-        ("maximum: 1000", "maximum: 1000, unit: bar, description: as measured"),
-        ("multiply: 10", "multiply: 5"),
-    ] {
-        assert!(goes_on(from, to), "{to}");
-    }
-    for (from, to) in [
-        ("maximum: 1000", "maximum: 999"),
-        ("maximum: 1000", "maximum: 1000, minimum: 0"),
-        ("maximum: 1000", "maximum: 1000, type: integer"),
-        ("required: false", "required: true"),
-        ("max_ahead_seconds: 60", "max_ahead_seconds: 61"),
-        ("timestamp: { field: at, max_ahead_seconds: 60 }", ""),
-        ("field: device_id", "field: device"),
-        ("features: [{", "rules: [value < 500]\nfeatures: [{"),
-        ("features: [{", "payload: { max_bytes: 1000 }\nfeatures: [{"),
-        ("window: 20", "window: 21"),
-        ("window: 20", "window: 20, features: [value]"),
-        ("window: 20", "window: 20, max_entities: 1000"),
-    ] {
-        assert!(!goes_on(from, to), "{to}");
-    }
-}
-
-#[test]
-fn a_switch_of_versions_is_told_once_and_outlives_a_restart_and_a_rebuilt_snapshot() {
-    let columns = ["value".to_owned(), "load".to_owned()];
-    let setup = setup(Some(&columns));
-    let (mut pipeline, _) = setup.pipeline(&[]);
-    let note = |pipeline: &mut PartitionPipeline, offset: u64, version: &str| {
-        let scores = Scores { model_version: version.into(), ..Scores::default() };
-        let prepared = pipeline.prepare(batch(&[record(offset, "a", 1.0)]));
-        pipeline.note_versions(&prepared, &scores)
-    };
-    let mut state: Vec<StateRecord> = note(&mut pipeline, 0, "v1");
-    assert!(note(&mut pipeline, 5, "v1").is_empty());
-    state.extend(note(&mut pipeline, 9, "v2"));
-    let told: Vec<(u64, String)> =
-        state.iter().filter_map(Versions::of).map(|v| (v.offset, v.model_version.to_string())).collect();
-    assert_eq!(told, [(0, "v1".to_owned()), (9, "v2".to_owned())]);
-    let found = setup.restore(Some(12), &state);
-    assert!(found.rebuilt.is_some(), "versions alone are no snapshot");
-    let mut again = found.pipeline;
-    assert!(again.snapshot().iter().all(|record| record.value.is_some()), "what they tell stays");
-    assert!(note(&mut again, 12, "v2").is_empty());
-    assert!(!note(&mut again, 13, "v1").is_empty());
-    let mut other = setup.restore(None, &state).pipeline;
-    assert_eq!(other.snapshot().iter().filter(|record| record.value.is_none()).count(), 2, "it was another log");
-    assert!(!note(&mut other, 0, "v2").is_empty());
-}
-
-fn events() -> impl Strategy<Value = Vec<Record>> {
-    let event = (
-        0..3_u8,
-        prop_oneof![8 => 9.0..12.0_f64, 1 => -500.0..500.0_f64, 1 => 500.0..1000.0_f64, 1 => 1001.0..2000.0_f64],
-    );
-    prop::collection::vec(event, 1..200).prop_map(|events| {
-        let numbered = events.into_iter().enumerate();
-        numbered.map(|(i, (device, value))| record(i as u64, &format!("d{device}"), value)).collect()
-    })
-}
-
-/// The parts of `records` between `cuts`.
-fn parts<'r>(records: &'r [Record], cuts: &[usize]) -> Vec<&'r [Record]> {
-    let mut borders: Vec<usize> = cuts.iter().map(|&cut| cut.min(records.len())).collect();
-    borders.extend([0, records.len()]);
-    borders.sort_unstable();
-    borders.windows(2).map(|border| &records[border[0]..border[1]]).collect()
-}
-
-/// Of three devices none is forgotten, or always one.
-fn forgetful(max_entities: usize) -> Setup {
-    setup_with(&CONFIG.replace("window: 20,", &format!("window: 20, max_entities: {max_entities},")), None)
-}
-
-/// What a compacted topic keeps.
-fn compact(state: &mut HashMap<Bytes, StateRecord>, records: Vec<StateRecord>) {
-    for record in records {
-        if record.value.is_some() {
-            state.insert(record.key.clone(), record);
-        } else {
-            state.remove(&record.key);
-        }
-    }
-}
-
-#[test]
 fn of_too_many_entities_those_least_recently_seen_are_forgotten() {
     let setup = forgetful(16);
     let (mut pipeline, mut state) = (setup.pipeline(&[]).0, HashMap::new());
@@ -428,71 +231,8 @@ proptest! {
         let setup = forgetful(max_entities);
         let whole = run(&mut setup.pipeline(&[]).0, &records);
         let (mut pipeline, _) = setup.pipeline(&[]);
-        let mut borders: Vec<usize> = cuts.into_iter().map(|cut| cut.min(records.len())).collect();
-        borders.extend([0, records.len()]);
-        borders.sort_unstable();
-        let parts: Vec<NewRecord> =
-            borders.windows(2).flat_map(|border| run(&mut pipeline, &records[border[0]..border[1]])).collect();
+        let parts: Vec<NewRecord> = parts(&records, &cuts).into_iter().flat_map(|part| run(&mut pipeline, part)).collect();
         prop_assert_eq!(whole, parts);
-    }
-
-    #[test]
-    fn what_is_told_of_versions_does_not_depend_on_batch_borders(
-        records in events(), switch in 0..200_usize, cuts in prop::collection::vec(0..200_usize, 0..8),
-    ) {
-        let columns = ["value".to_owned(), "load".to_owned()];
-        let other = CONFIG.replace("threshold: 3", "threshold: 4");
-        // By another configuration and model, by another configuration without a model, and back.
-        let setups = [setup(Some(&columns)), setup_with(&other, Some(&columns)), setup_with(&other, None), setup(Some(&columns))];
-        let told = |cuts: &[usize]| -> Vec<(u64, String, String)> {
-            let mut state = HashMap::new();
-            for (number, records) in parts(&records, &[switch, 2 * switch, 3 * switch]).into_iter().enumerate() {
-                let setup = &setups[number];
-                let so_far: Vec<StateRecord> = state.values().cloned().collect();
-                let (mut pipeline, _) = setup.pipeline(&so_far);
-                for part in parts(records, cuts) {
-                    let prepared = pipeline.prepare(batch(part));
-                    let is_scored = !prepared.rows().is_empty();
-                    let model_version = if is_scored { format!("v{}", number % 3).into() } else { "".into() };
-                    let scores = Scores { model_version, ..Scores::default() };
-                    compact(&mut state, pipeline.note_versions(&prepared, &scores));
-                }
-                compact(&mut state, pipeline.snapshot());
-            }
-            let mut told: Vec<Versions> = state.values().filter_map(Versions::of).collect();
-            told.sort_by_key(|versions| versions.offset);
-            told.into_iter().map(|v| (v.offset, v.model_version, v.config_version)).collect()
-        };
-        let whole = told(&[]);
-        prop_assert_eq!(whole.first().map(|(offset, ..)| *offset), Some(0), "whatever becomes of the first record");
-        prop_assert_eq!(whole, told(&cuts));
-    }
-
-    #[test]
-    fn what_comes_after_other_settings_does_not_depend_on_when_the_last_snapshot_was_made(
-        records in events(), switch in 1..200_usize, saved in 0..200_usize, max_entities in 1..3_usize,
-    ) {
-        let switch = switch.min(records.len());
-        let rolling = format!("window: 20, max_entities: {max_entities},");
-        let others = [CONFIG.replace("maximum: 1000", "maximum: 11"), CONFIG.replace("window: 20,", &rolling)];
-        for other in others {
-            let (before, after) = (setup(None), setup_with(&other, None));
-            let outputs = |saved: usize| {
-                let (mut pipeline, mut state) = (before.pipeline(&[]).0, HashMap::new());
-                run(&mut pipeline, &records[..saved]);
-                compact(&mut state, pipeline.snapshot());
-                run(&mut pipeline, &records[saved..switch]);
-                let state: Vec<StateRecord> = state.into_values().collect();
-                let found = after.restore(Some(switch as u64), &state);
-                let known = usize::try_from(found.replay_from.unwrap_or_default()).unwrap();
-                let mut pipeline = found.pipeline;
-                if known < switch {
-                    pipeline.replay(&batch(&records[known..switch]));
-                }
-                run(&mut pipeline, &records[switch..])
-            };
-            prop_assert_eq!(outputs(switch), outputs(saved.min(switch)));
-        }
     }
 
     #[test]
