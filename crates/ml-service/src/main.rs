@@ -79,7 +79,10 @@ async fn models(
         following.spawn(follow(use_case.clone(), stop.clone()));
         match trained.context("training panicked")? {
             Ok(_) => {}
-            Err(TrainingError::NoSample(_)) if only_the_forest_decides(&dir) => {
+            Err(TrainingError::NoSample(_)) => {
+                if !only_the_forest_decides(&dir) {
+                    use_case.slot().make_optional();
+                }
                 let (first, stop) = (first.clone(), stop.clone());
                 following.spawn(async move {
                     // Given up, the next start begins anew.
@@ -98,7 +101,8 @@ async fn models(
     Ok(())
 }
 
-/// Whether nothing is found without a model. Else processors need not wait for one, but go on with their other detectors.
+/// Whether nothing is found without a model. Else processors need not wait for one, but go on with their other detectors, and take it
+/// up at their next start.
 fn only_the_forest_decides(dir: &UseCaseDir) -> bool {
     dir.use_case.detectors.rolling.as_ref().is_none_or(|rolling| !rolling.decides)
 }
