@@ -19,6 +19,16 @@ use crate::settings::KafkaSettings;
 const LARGE: &str = "4194304";
 /// Retention goes by when a record was appended: one of an old event is not old.
 const BY_APPEND: (&str, &str) = ("message.timestamp.type", "LogAppendTime");
+/// What is read of a state topic is little more than what stands in it: segments are small and closed within the hour, for what is
+/// still being written is not compacted, and they are compacted as soon as a tenth is out of date, and within the hour. By default
+/// a gibibyte or a week of it would be read by whoever takes a partition over.
+const COMPACT: [(&str, &str); 5] = [
+    ("cleanup.policy", "compact"),
+    ("segment.bytes", "16777216"),
+    ("segment.ms", "3600000"),
+    ("min.cleanable.dirty.ratio", "0.1"),
+    ("max.compaction.lag.ms", "3600000"),
+];
 /// How long a new topic may take to be known to the brokers.
 pub const SPREADING: Duration = Duration::from_secs(30);
 
@@ -65,7 +75,7 @@ impl TopicSpec {
     /// The topic of the state of `use_case`, whose input has `partitions` partitions.
     #[must_use]
     pub fn state(use_case: &str, partitions: u32, replication: Option<u16>) -> Self {
-        let configs = [("cleanup.policy", "compact"), (MAX_MESSAGE_BYTES, LARGE)];
+        let configs = [&COMPACT[..], &[(MAX_MESSAGE_BYTES, LARGE)]].concat();
         Self { co_partitioned: true, ..Self::new(state_topic(use_case), partitions, replication, &configs) }
     }
 }
@@ -145,7 +155,9 @@ mod tests {
         assert_eq!(
             command("a:1,b:2", &state),
             "kafka-topics.sh --bootstrap-server a:1,b:2 --create --topic pulse.nyc_taxi.state --partitions 12 \
-             --replication-factor 3 --config cleanup.policy=compact --config max.message.bytes=4194304"
+             --replication-factor 3 --config cleanup.policy=compact --config max.compaction.lag.ms=3600000 \
+             --config max.message.bytes=4194304 --config min.cleanable.dirty.ratio=0.1 --config segment.bytes=16777216 \
+             --config segment.ms=3600000"
         );
         assert!(!command("a:1", &TopicSpec::input("events", 3, None)).contains("replication"));
     }
