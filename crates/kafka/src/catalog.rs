@@ -1,12 +1,13 @@
 //! What is known of topics: how many partitions they have, and how large their records may be.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pulse_core::NewRecord;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{IsError as _, KafkaError as Native};
+use tokio::sync::OnceCell;
 
 use crate::admin::Admin;
 use crate::context::Context;
@@ -35,7 +36,8 @@ pub(crate) struct Topic {
 /// Knows topics, and asks the brokers about those that it does not know.
 pub(crate) struct Catalog {
     settings: KafkaSettings,
-    known: Mutex<HashMap<Arc<str>, Topic>>,
+    /// An empty one is being asked for.
+    known: Mutex<HashMap<Arc<str>, Arc<OnceCell<Topic>>>>,
 }
 
 impl Catalog {
@@ -62,19 +64,23 @@ impl Catalog {
 
     /// Forgets a topic, which is not what it was.
     pub(crate) fn forget(&self, topic: &str) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(topic);
+        self.known().remove(topic);
     }
 
-    /// What is known of `name`.
+    /// What is known of `name`. Who wants to know while it is being asked for waits for that answer.
     pub(crate) async fn topic(&self, name: &Arc<str>) -> Result<Topic, KafkaError> {
-        if let Some(topic) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Ok(*topic);
-        }
+        let known = Arc::clone(self.known().entry(Arc::clone(name)).or_default());
+        known.get_or_try_init(|| self.ask(name)).await.copied()
+    }
+
+    async fn ask(&self, name: &str) -> Result<Topic, KafkaError> {
         let partitions = partitions_of_new(&self.settings, name, LEARNING).await?;
         let limit = self.limit(name).await?;
-        let topic = Topic { partitions, limit };
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(name), topic);
-        Ok(topic)
+        Ok(Topic { partitions, limit })
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<OnceCell<Topic>>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is known of `name`, asked anew where that has no `partition`: it may have got more.

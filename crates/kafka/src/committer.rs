@@ -27,6 +27,9 @@ use crate::settings::{KafkaSettings, Role};
 
 use partition::Holder;
 
+/// A commit that takes longer is told of, and again and again.
+const WAIT: Duration = Duration::from_secs(2);
+
 /// Where a group without a committed offset begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartAt {
@@ -57,7 +60,11 @@ pub(crate) struct Shared {
     group: Arc<str>,
     topic: Arc<str>,
     state_topic: Arc<str>,
+    /// Topics that commits write to besides.
+    outputs: Vec<Arc<str>>,
     start: StartAt,
+    /// Called again and again while brokers let a commit wait.
+    tell_wait: Box<dyn Fn() + Send + Sync>,
 }
 
 impl KafkaCommitter {
@@ -80,7 +87,9 @@ impl KafkaCommitter {
             group: Arc::from(group),
             topic: Arc::from(topic),
             state_topic: Arc::from(state_topic),
+            outputs: Vec::new(),
             start,
+            tell_wait: Box::new(|| {}),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -95,6 +104,28 @@ impl KafkaCommitter {
     #[must_use]
     pub fn growing(mut self, may_grow: bool) -> Self {
         self.may_grow = may_grow;
+        self
+    }
+
+    /// Where outputs of commits go, as far as is known: who takes a partition over asks for these topics before, and the first commit
+    /// need not.
+    #[must_use]
+    pub fn writing_to<T: Into<Arc<str>>>(self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.with(|shared| shared.outputs = topics.into_iter().map(Into::into).collect())
+    }
+
+    /// Calls `tell` every two seconds that brokers let a commit wait: it goes on by itself when they are back, and says nothing until
+    /// then.
+    #[must_use]
+    pub fn telling_waits(self, tell: impl Fn() + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.tell_wait = Box::new(tell))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        // Nobody else has it before the first partition is taken over.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            change(shared);
+        }
         self
     }
 
@@ -147,7 +178,7 @@ impl Committer for KafkaCommitter {
         let mut results = Vec::with_capacity(commits.len());
         for (commit, answer) in commits.iter().zip(waiting) {
             let result = match answer {
-                Ok(answer) => answer.await.unwrap_or(Err(KafkaError::Closed)),
+                Ok(answer) => self.wait_for(answer).await,
                 Err(error) => Err(error),
             };
             if let Err(KafkaError::Aborted { .. } | KafkaError::TooLarge { .. }) = result {
@@ -202,6 +233,15 @@ impl KafkaCommitter {
         };
         *asking = Some(consumer.clone());
         Ok(consumer)
+    }
+
+    async fn wait_for(&self, mut answer: partition::Answer) -> Result<(), KafkaError> {
+        loop {
+            match tokio::time::timeout(WAIT, &mut answer).await {
+                Ok(answered) => return answered.unwrap_or(Err(KafkaError::Closed)),
+                Err(_) => (self.shared.tell_wait)(),
+            }
+        }
     }
 
     async fn begin(&self, commit: &Commit) -> Result<partition::Answer, KafkaError> {

@@ -278,9 +278,9 @@ pub(crate) fn is_away(code: Code) -> bool {
     )
 }
 
-/// A partition is just being given a leader.
+/// A partition is just being given a leader, or its leader was asked and has left the cluster.
 pub(crate) fn is_leaderless(code: Code) -> bool {
-    matches!(code, Code::NotLeaderForPartition | Code::LeaderNotAvailable)
+    matches!(code, Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::DestroyBroker)
 }
 
 /// A broker does not believe who we are.
@@ -297,6 +297,11 @@ pub(crate) fn is_forbidden(code: Code) -> bool {
             | Code::ClusterAuthorizationFailed
             | Code::TransactionalIdAuthorizationFailed
     )
+}
+
+/// What was read is not what was written. librdkafka passes it over.
+pub(crate) fn is_damage(code: Code) -> bool {
+    matches!(code, Code::BadMessage | Code::BadCompression)
 }
 
 /// There is no such topic.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::error::{is_leaderless, is_unknown_topic};
@@ -52,6 +52,11 @@ fn offsets(list: &TopicPartitionList) -> KafkaResult<BTreeMap<u32, u64>> {
     Ok(found)
 }
 
+/// Where the consumer stands in those of its partitions of which it has read anything.
+pub(crate) fn positions<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> KafkaResult<BTreeMap<u32, u64>> {
+    offsets(&consumer.position()?)
+}
+
 /// The offset of `place`, which is the beginning or the end, of each of `partitions`.
 pub(crate) fn bounds<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
@@ -59,8 +64,19 @@ pub(crate) fn bounds<C: ConsumerContext>(
     partitions: &[u32],
     place: Offset,
 ) -> KafkaResult<BTreeMap<u32, u64>> {
+    bounds_within(PATIENCE, consumer, topic, partitions, place)
+}
+
+/// As [`bounds`], where the answer is waited for no longer than `patience`.
+pub(crate) fn bounds_within<C: ConsumerContext>(
+    patience: Duration,
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[u32],
+    place: Offset,
+) -> KafkaResult<BTreeMap<u32, u64>> {
     let asked = list(topic, partitions.iter().map(|&partition| (partition, place)))?;
-    offsets(&consumer.offsets_for_times(asked, PATIENCE)?)
+    offsets(&consumer.offsets_for_times(asked, patience)?)
 }
 
 /// As [`bounds`], of a topic that was seen: brokers that do not know it yet, or not its leader, are asked again for a while.
@@ -82,7 +98,8 @@ pub(crate) fn settled_bounds<C: ConsumerContext>(
 
 /// A broker may be the last to learn of a new topic, or of a new leader.
 pub(crate) fn is_unsettled(error: &KafkaError) -> bool {
-    error.rdkafka_error_code().is_some_and(|code| is_leaderless(code) || is_unknown_topic(code))
+    let is_passing = |code| is_leaderless(code) || is_unknown_topic(code) || code == Code::UnknownPartition;
+    error.rdkafka_error_code().is_some_and(is_passing)
 }
 
 /// The first offset of each of `partitions` whose record is not older than `time`; none where there is none.

@@ -1,6 +1,6 @@
 //! Reading partitions from given offsets to their ends, and no further.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -11,14 +11,15 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Headers as _};
 
-use crate::error::{KafkaError, is_forbidden, is_refused};
+use crate::error::{KafkaError, is_damage, is_forbidden, is_refused};
 use crate::query;
 
 /// Without anything read for this long, the brokers are away.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Reads each of `from` of `topic` to its end, by assigning it to `consumer`, and hands each record to `take`. The end lies between
-/// two transactions: nothing behind it is handed over, though more may come while others are still being read.
+/// two transactions: nothing behind it is handed over, though more may come while others are still being read. Gives the position at
+/// the end of each, markers of transactions included, where anything was read.
 ///
 /// # Errors
 /// When the brokers are away, or do not let us read.
@@ -28,11 +29,12 @@ pub(crate) fn to_the_end<C: ConsumerContext>(
     topic: &str,
     from: &[(u32, Offset)],
     mut take: impl FnMut(u32, &BorrowedMessage<'_>),
-) -> Result<(), KafkaError> {
+) -> Result<BTreeMap<u32, u64>, KafkaError> {
     let failed = |source| KafkaError::of(brokers, format!("read topic {topic:?}"), Some(topic), source);
     let mut open: BTreeSet<i32> = from.iter().map(|(partition, _)| query::native(*partition)).collect();
+    let mut reached = BTreeMap::new();
     if open.is_empty() {
-        return Ok(());
+        return Ok(reached);
     }
     let list = query::list(topic, from.iter().copied()).map_err(failed)?;
     consumer.assign(&list).map_err(failed)?;
@@ -46,7 +48,12 @@ pub(crate) fn to_the_end<C: ConsumerContext>(
                 }
             }
             Some(Err(Native::PartitionEOF(partition))) => {
-                open.remove(&partition);
+                if open.remove(&partition) {
+                    // Later it may lie behind what was not handed over.
+                    let positions = query::positions(consumer).map_err(failed)?;
+                    let partition = partition.unsigned_abs();
+                    reached.extend(positions.get(&partition).map(|&position| (partition, position)));
+                }
                 heard = Instant::now();
             }
             Some(Err(error)) if is_final(&error) => break Err(failed(error)),
@@ -54,7 +61,7 @@ pub(crate) fn to_the_end<C: ConsumerContext>(
             Some(Err(_)) | None => {}
         }
         if open.is_empty() {
-            break Ok(());
+            break Ok(reached);
         }
         if heard.elapsed() > SILENCE {
             break Err(KafkaError::Unreachable { brokers: brokers.to_owned() });
@@ -66,7 +73,11 @@ pub(crate) fn to_the_end<C: ConsumerContext>(
 
 fn is_final(error: &Native) -> bool {
     error.rdkafka_error_code().is_some_and(|code| {
-        is_forbidden(code) || is_refused(code) || code == Code::AutoOffsetReset || code == Code::UnknownTopicOrPartition
+        is_forbidden(code)
+            || is_refused(code)
+            || is_damage(code)
+            || code == Code::AutoOffsetReset
+            || code == Code::UnknownTopicOrPartition
     })
 }
 

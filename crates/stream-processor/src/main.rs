@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use pulse_backends::{Kafka, show_lost_records};
-use pulse_core::names::{processor_group, state_topic};
+use pulse_core::names::{TOPIC_ANOMALIES, dead_letter_topic, processor_group, state_topic};
 use pulse_core::ports::Scorer as _;
 use pulse_features::{Featurizer, UseCaseDir};
 use pulse_kafka::{KafkaCommitter, KafkaSource};
@@ -41,12 +41,17 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
     let group = processor_group(name);
     let source = KafkaSource::new(kafka.settings(), &group, topic)?;
     show_lost_records(&starting.registry, source.lost_records())?;
+    let metrics = Metrics::new(&starting.registry, &dir.use_case, &plan)?;
+    let waits = metrics.retries_of_commits();
+    let committer = KafkaCommitter::new(kafka.settings(), &group, topic, &state_topic(name), kafka.start())?
+        .growing(kafka.may_create())
+        .writing_to([TOPIC_ANOMALIES.to_owned(), dead_letter_topic(topic)])
+        .telling_waits(move || waits.inc());
     let processor = Processor {
         source,
-        committer: KafkaCommitter::new(kafka.settings(), &group, topic, &state_topic(name), kafka.start())?
-            .growing(kafka.may_create()),
+        committer,
         scorer: scorer.map(Arc::new),
-        metrics: Metrics::new(&starting.registry, &dir.use_case, &plan)?,
+        metrics,
         progress: Arc::new(Progress::new(plan.labels())),
         plan,
         featurizer,

@@ -131,6 +131,12 @@ impl Metrics {
         }
     }
 
+    /// Counts commits that are tried again, for a committer that does so by itself.
+    #[must_use]
+    pub fn retries_of_commits(&self) -> IntCounter {
+        self.retries.with_label_values(&["commit"])
+    }
+
     /// Counts a batch whose results were committed at `now`.
     pub(crate) fn committed(&self, outcome: &Outcome, now: TimestampMs) {
         self.count(&outcome.counts);

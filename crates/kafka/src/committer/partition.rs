@@ -23,10 +23,13 @@ use super::transaction::{self, End, Place};
 
 /// How often librdkafka is served while nothing is committed.
 const SERVE: Duration = Duration::from_secs(1);
-/// How long a call of librdkafka may take before it is made again.
-const TURN: Duration = Duration::from_millis(50);
-/// How long the end of a transaction before us is waited for at first, and at most, before it is asked for again.
-const UNDER_WAY: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(500)];
+/// How long a call of librdkafka may take at first, and at most, before it is made again. It returns no sooner where brokers refuse;
+/// and whenever it is made anew, librdkafka asks at once what it would else ask again after half a second.
+const TURN: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(50)];
+/// Pause after such a turn while a transaction before us is being ended, at first and at most.
+const UNDER_WAY: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
+/// How long brokers may take to tell a new producer who leads the partitions that it will write to. It can do without.
+const WARMING_UP: Duration = Duration::from_millis(100);
 /// How long a partition is tried to be taken over, so that one whose coordinator is away does not hold up the others.
 const TAKING: Duration = Duration::from_secs(4);
 
@@ -45,25 +48,34 @@ pub(super) struct Holder {
     leaving: Arc<AtomicBool>,
 }
 
-impl Holder {
-    /// Takes `partition` over from whoever holds it: once nobody else can commit to it, it is asked where it stands, and
-    /// `state` is completed. Once `stop` is set, nobody is disturbed any more.
-    pub(super) async fn take_over(
+/// A partition that is about to be taken over. Dropped, it has disturbed nobody.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    holder: Holder,
+    state: mpsc::Sender<restore::State>,
+    taken: oneshot::Receiver<Result<Restored, KafkaError>>,
+}
+
+impl Candidate {
+    /// Makes the producer of `partition`, on the thread that will work it. Once `stop` is set, nobody is disturbed any more.
+    pub(super) fn new(
         shared: Arc<Shared>,
         group: Arc<ConsumerGroupMetadata>,
         speaker: Arc<Mutex<Aside<BaseConsumer<Context>>>>,
         stop: Arc<AtomicBool>,
         partition: u32,
-        state: restore::State,
-    ) -> Result<(Self, Restored), KafkaError> {
+    ) -> Result<Self, KafkaError> {
         let (jobs, inbox) = mpsc::channel();
+        let (state, prepared) = mpsc::channel();
         let (ready, taken) = oneshot::channel();
         let leaving = Arc::new(AtomicBool::new(false));
-        let holder = Self { jobs, stop: Arc::clone(&stop), leaving: Arc::clone(&leaving) };
+        let holder = Holder { jobs, stop: Arc::clone(&stop), leaving: Arc::clone(&leaving) };
         let run = move || {
             let mut worker =
                 Worker { shared, group, partition, stop, leaving, position: 0, state: State::Broken { wanted: None } };
-            let result = worker.begin(&speaker, state);
+            let producer = worker.approach();
+            let Ok(state) = prepared.recv() else { return };
+            let result = producer.and_then(|producer| worker.begin(producer, &speaker, state));
             drop(speaker);
             let is_held = result.is_ok();
             if ready.send(result).is_ok() && is_held {
@@ -72,10 +84,19 @@ impl Holder {
         };
         let thread = std::thread::Builder::new().name(format!("kafka-commit-{partition}")).spawn(run);
         thread.map_err(|error| KafkaError::Client { reason: error.to_string() })?;
-        let restored = taken.await.map_err(|_| KafkaError::Closed)??;
-        Ok((holder, restored))
+        Ok(Self { holder, state, taken })
     }
 
+    /// Takes the partition over from whoever holds it: once nobody else can commit to it, it is asked where it stands, and
+    /// `state` is completed.
+    pub(super) async fn take_over(self, state: restore::State) -> Result<(Holder, Restored), KafkaError> {
+        self.state.send(state).map_err(|_| KafkaError::Closed)?;
+        let restored = self.taken.await.map_err(|_| KafkaError::Closed)??;
+        Ok((self.holder, restored))
+    }
+}
+
+impl Holder {
     /// From now on a commit that fails takes nothing over anew.
     pub(super) fn hand_over(&self) {
         self.leaving.store(true, Ordering::Relaxed);
@@ -135,15 +156,34 @@ impl Worker {
         }
     }
 
+    /// A producer that has fenced nobody yet. Whoever is before us works on while it gets to know the brokers.
+    fn approach(&self) -> Result<BaseProducer<Context>, KafkaError> {
+        let producer = self.producer()?;
+        for topic in self.shared.outputs.iter().chain([&self.shared.state_topic]) {
+            // Whatever the answer is: who leads the topic's partitions is known from now on, or the first commit asks.
+            if producer.client().fetch_metadata(Some(&**topic), WARMING_UP).is_err() {
+                break;
+            }
+        }
+        Ok(producer)
+    }
+
+    fn producer(&self) -> Result<BaseProducer<Context>, KafkaError> {
+        let id = self.shared.transactional_id(self.partition);
+        let client = self.shared.settings.client(&Role::Transactional(&id))?;
+        client.create_with_context(Context::new()).map_err(KafkaError::of_setup)
+    }
+
     fn begin(
         &mut self,
+        producer: BaseProducer<Context>,
         speaker: &Mutex<Aside<BaseConsumer<Context>>>,
         state: restore::State,
     ) -> Result<Restored, KafkaError> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(KafkaError::Closed);
         }
-        let producer = self.initialise()?;
+        self.initialise(&producer)?;
         // It reads for one partition at a time.
         let speaker = speaker.lock().unwrap_or_else(PoisonError::into_inner);
         let position = Position::ask(&self.shared, &speaker, self.partition)?;
@@ -155,35 +195,29 @@ impl Worker {
         Ok(Restored { committed, start: position.offset, state })
     }
 
-    /// A producer that has fenced all before it.
-    fn initialise(&self) -> Result<BaseProducer<Context>, KafkaError> {
-        let id = self.shared.transactional_id(self.partition);
-        let client = self.shared.settings.client(&Role::Transactional(&id))?;
-        let make = || client.create_with_context::<_, BaseProducer<Context>>(Context::new());
-        let mut producer = make().map_err(KafkaError::of_setup)?;
-        let [mut pause, longest] = UNDER_WAY;
+    /// Lets `producer` fence all before it.
+    fn initialise(&self, producer: &BaseProducer<Context>) -> Result<(), KafkaError> {
+        let ([shortest, longest], [mut pause, most]) = (TURN, UNDER_WAY);
+        let mut turn = shortest;
         let initialised = transaction::insist_for(TAKING, &self.stop, "take over a partition", || {
             // Serves logs and errors, and learns whether we are let in at all.
             producer.poll(Duration::ZERO);
             if producer.client().context().take_refusal().is_some() {
                 return Err(Native::Global(Code::Authentication));
             }
-            let initialised = producer.init_transactions(TURN);
+            let initialised = producer.init_transactions(turn);
+            turn = (2 * turn).min(longest);
             if let Err(error) = &initialised
                 && error.rdkafka_error_code() == Some(Code::ConcurrentTransactions)
             {
-                // The transaction of whoever was before us is being aborted, which takes some milliseconds. This client
-                // would ask again after half a second; a new one does so at once.
+                // The transaction of whoever was before us is being aborted, which takes some milliseconds.
                 std::thread::sleep(pause);
-                pause = (2 * pause).min(longest);
-                producer = make()?;
+                pause = (2 * pause).min(most);
+                turn = shortest;
             }
             initialised
         });
-        match initialised {
-            Ok(()) => Ok(producer),
-            Err(source) => Err(self.shared.failed(&format!("take over partition {}", self.partition), source)),
-        }
+        initialised.map_err(|source| self.shared.failed(&format!("take over partition {}", self.partition), source))
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<(), KafkaError> {
@@ -241,7 +275,8 @@ impl Worker {
         if self.leaving.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed) {
             return Err(self.shared.fenced(self.partition));
         }
-        let producer = self.initialise()?;
+        let producer = self.producer()?;
+        self.initialise(&producer)?;
         let found = self.committed(&*self.shared.speaker()?)?;
         if !is_ours(found) {
             self.state = State::Fenced;

@@ -19,9 +19,14 @@ use crate::context::Context;
 use crate::error::KafkaError;
 use crate::{query, reading, topics};
 
-use super::partition::Holder;
+use super::partition::{Candidate, Holder};
 use super::{Shared, StartAt};
 
+/// How often an end that lies before the one that was asked for is not believed. A new leader may tell one for a moment that others
+/// were past; and what compaction took away at the end is not read by anybody.
+const DOUBTS: u32 = 3;
+/// How long a take-over waits for what is to be known of the topics that commits write to.
+const KNOWING: Duration = Duration::from_secs(1);
 /// An open transaction of a holder that died keeps an answer away, which is not needed.
 const WARMING_UP: Duration = Duration::from_millis(100);
 
@@ -37,27 +42,47 @@ pub(super) async fn restore(
     if partitions.is_empty() {
         return Ok(());
     }
-    check(shared, partitions, may_grow).await?;
+    let (checked, ()) = tokio::join!(check(shared, partitions, may_grow), know_outputs(shared));
+    checked?;
     let speaker = shared.speaker()?;
     let group = Arc::new(speaker.group_metadata().ok_or(KafkaError::Closed)?);
     let (asked, asking, wanted) = (Arc::clone(shared), speaker.clone(), partitions.to_vec());
+    let speaker = Arc::new(Mutex::new(speaker));
+    let candidate = |&partition: &u32| {
+        let stop = stops.remove(&partition).unwrap_or_default();
+        (partition, Candidate::new(Arc::clone(shared), Arc::clone(&group), Arc::clone(&speaker), stop, partition))
+    };
+    // Their producers are being made while the state is read.
+    let candidates: Vec<_> = partitions.iter().map(candidate).collect();
     let states = spawn_blocking(move || prepare(&asked, &asking, &wanted)).await.map_err(|_| KafkaError::Closed)?;
     let mut states = states?;
-    let speaker = Arc::new(Mutex::new(speaker));
     // All at once, for each takes some round trips.
     let mut taking = JoinSet::new();
-    for &partition in partitions {
-        let (shared, group, speaker) = (Arc::clone(shared), Arc::clone(&group), Arc::clone(&speaker));
-        let (state, stop) =
-            (states.remove(&partition).unwrap_or_default(), stops.remove(&partition).unwrap_or_default());
-        taking
-            .spawn(async move { (partition, Holder::take_over(shared, group, speaker, stop, partition, state).await) });
+    for (partition, candidate) in candidates {
+        let state = states.remove(&partition).unwrap_or_default();
+        taking.spawn(async move {
+            match candidate {
+                Ok(candidate) => (partition, candidate.take_over(state).await),
+                Err(error) => (partition, Err(error)),
+            }
+        });
     }
     while let Some(taken) = taking.join_next().await {
         let (partition, result) = taken.map_err(|_| KafkaError::Closed)?;
         each(partition, result);
     }
     Ok(())
+}
+
+/// Sees to it that the topics that commits write to are known before anybody is fenced: the first commit would ask else. Where no
+/// answer comes, it does.
+async fn know_outputs(shared: &Shared) {
+    let ask = async {
+        for output in &shared.outputs {
+            drop(shared.catalog.topic(output).await);
+        }
+    };
+    drop(tokio::time::timeout(KNOWING, ask).await);
 }
 
 /// The input has the partitions, and the state has as many; it gets more when the input did.
@@ -131,8 +156,6 @@ pub(super) struct State {
     values: HashMap<Bytes, Bytes>,
     /// All before it was read.
     next: u64,
-    /// Where the partition ended then, or before.
-    end: u64,
 }
 
 impl State {
@@ -144,12 +167,8 @@ impl State {
     ) -> Result<HashMap<u32, Self>, KafkaError> {
         // Asked for first, for librdkafka itself would ask again after half a second where it does not know the leader yet.
         let begins = bounds(shared, consumer, partitions, Offset::Beginning)?;
-        let ends = bounds(shared, consumer, partitions, Offset::End)?;
-        let state = |(partition, next)| {
-            let end = ends.get(&partition).copied().unwrap_or_default();
-            (partition, Self { values: HashMap::new(), next, end })
-        };
-        let mut states = begins.into_iter().map(state).collect();
+        let mut states =
+            begins.into_iter().map(|(partition, next)| (partition, Self { next, ..Self::default() })).collect();
         Self::read_on(shared, consumer, &mut states)?;
         Ok(states)
     }
@@ -161,10 +180,17 @@ impl State {
         consumer: &BaseConsumer<Context>,
         partition: u32,
     ) -> Result<Vec<StateRecord>, KafkaError> {
-        let ends = bounds(shared, consumer, &[partition], Offset::End)?;
-        let is_complete = ends.get(&partition).is_some_and(|&end| end <= self.end);
         let mut states = HashMap::from([(partition, self)]);
-        if !is_complete {
+        for attempt in 0..=DOUBTS {
+            let end = bounds(shared, consumer, &[partition], Offset::End)?.remove(&partition).unwrap_or_default();
+            let next = states.get(&partition).map_or(end, |state| state.next);
+            if end <= next {
+                break;
+            }
+            if attempt > 0 {
+                tracing::debug!(topic = %shared.state_topic, partition, next, end, "the state seems to end early: looking again");
+                std::thread::sleep(query::MOMENT);
+            }
             Self::read_on(shared, consumer, &mut states)?;
         }
         let values = states.into_values().flat_map(|state| state.values);
@@ -179,7 +205,8 @@ impl State {
     ) -> Result<(), KafkaError> {
         let from: Vec<(u32, Offset)> =
             states.iter().map(|(&partition, state)| (partition, query::at(state.next))).collect();
-        reading::to_the_end(consumer, &shared.settings.brokers, &shared.state_topic, &from, |partition, message| {
+        let (brokers, topic) = (&shared.settings.brokers, &shared.state_topic);
+        let reached = reading::to_the_end(consumer, brokers, topic, &from, |partition, message| {
             let Some(state) = states.get_mut(&partition) else { return };
             state.next = u64::try_from(message.offset()).unwrap_or_default() + 1;
             let key = message.key().unwrap_or_default();
@@ -191,7 +218,13 @@ impl State {
                     state.values.remove(key);
                 }
             }
-        })
+        })?;
+        for (partition, position) in reached {
+            if let Some(state) = states.get_mut(&partition) {
+                state.next = state.next.max(position);
+            }
+        }
+        Ok(())
     }
 }
 

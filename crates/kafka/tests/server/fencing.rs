@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use pulse_core::ports::{Commit, Committer as _, EventProducer as _, StateRecord};
 use pulse_core::{Classify as _, ErrorClass};
-use pulse_kafka::StartAt;
+use pulse_kafka::{KafkaError, StartAt};
 use pulse_testkit::contract::{read, restore};
 use pulse_testkit::{keyed, record};
 use rdkafka::ClientConfig;
@@ -55,7 +55,8 @@ async fn an_open_transaction_of_the_dead_is_aborted_at_once() -> anyhow::Result<
     drop(before);
     let dying = broker.clone();
     tokio::task::spawn_blocking(move || die_within_a_transaction(&dying)).await??;
-    let successor = broker.committer("workers", "input", StartAt::Earliest).await;
+    let mut successor = broker.committer("workers", "input", StartAt::Earliest).await;
+    successor.port = successor.port.writing_to([broker.name("output")]);
     let begun = Instant::now();
     let restored = restore(&successor, &[0]).await?.remove(0);
     assert!(begun.elapsed() < Duration::from_secs(20), "the transaction would time out after a minute");
@@ -156,6 +157,25 @@ fn noise(length: usize) -> String {
         text.push_str(&format!("{noise:x}"));
     }
     text
+}
+
+/// Whoever takes over learns how large outputs may be before that, and the first commit need not ask.
+#[tokio::test]
+async fn topics_that_are_named_are_known_before_the_first_commit() -> anyhow::Result<()> {
+    let broker = Broker::shared().await?;
+    broker.create_topic("input", 1).await?;
+    for topic in ["named", "not named"].map(|topic| topic.replace(' ', "_")) {
+        broker.create_topic(&topic, 1).await?;
+        let mut committer = broker.committer(&topic, "input", StartAt::Earliest).await;
+        committer.port = committer.port.writing_to([broker.name("named"), broker.name("nowhere")]);
+        restore(&committer, &[0]).await?;
+        limit(&broker, &topic, "2000").await?;
+        let outputs = vec![record(&topic, 0, &noise(15_000))];
+        let refused = committer.commit(&[Commit { outputs, ..commit(0, 1, &[]) }]).await.remove(0).unwrap_err();
+        let KafkaError::TooLarge { limit, .. } = refused else { anyhow::bail!("{refused}") };
+        assert_eq!(limit == 2000, topic == "not_named", "{topic}: {limit}");
+    }
+    Ok(())
 }
 
 #[tokio::test]
