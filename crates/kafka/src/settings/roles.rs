@@ -62,7 +62,7 @@ impl Role<'_> {
                     // by default. Whoever polls does so all the time.
                     .set("max.poll.interval.ms", "20000")
                     // By heartbeats members learn that partitions are to move.
-                    .set("heartbeat.interval.ms", "500")
+                    .set("heartbeat.interval.ms", "200")
                     // A partition that is new to us waits for the answer to the question before it, which may be about
                     // partitions without news.
                     .set("fetch.wait.max.ms", "100")
@@ -136,6 +136,8 @@ fn tune_sending(config: &mut ClientConfig) {
 fn guarantee_reading(config: &mut ClientConfig) {
     config
         .set("isolation.level", "read_committed")
+        // What a broker's disk or the network damaged is no event, and no state.
+        .set("check.crcs", "true")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("enable.partition.eof", "true")
@@ -158,10 +160,11 @@ fn guarantee_writing(config: &mut ClientConfig) {
 
 /// Why a user may not set the property `name`, if so.
 pub(super) fn reserved(name: &str) -> Option<&'static str> {
-    const GUARANTEES: [&str; 19] = [
+    const GUARANTEES: [&str; 20] = [
         "acks",
         "allow.auto.create.topics",
         "auto.offset.reset",
+        "check.crcs",
         "delivery.timeout.ms",
         "enable.auto.commit",
         "enable.auto.offset.store",

@@ -25,7 +25,7 @@ fn every_role_is_what_librdkafka_takes() {
 fn properties_stand_above_ours_but_for_guarantees() {
     let config = with("linger.ms", "77").client(&Role::Producer).unwrap();
     assert_eq!(config.get("linger.ms"), Some("77"));
-    for name in ["enable.idempotence", "isolation.level", "group.id", "sasl.password", "acks"] {
+    for name in ["enable.idempotence", "isolation.level", "group.id", "sasl.password", "acks", "check.crcs"] {
         let error = with(name, "false").client(&Role::Producer).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
         assert_eq!(error.class(), ErrorClass::Fatal);

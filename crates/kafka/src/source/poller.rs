@@ -19,7 +19,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::catalog;
-use crate::error::{KafkaError, is_away, is_unknown_topic};
+use crate::error::{KafkaError, is_away, is_damage, is_unknown_topic};
 use crate::query;
 use crate::topics::SPREADING;
 
@@ -37,8 +37,13 @@ const SLEEP: Duration = Duration::from_millis(500);
 const STALL: Duration = Duration::from_secs(1);
 /// Pause before brokers that did not answer are asked again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long brokers may take to say where partitions begin and end, of all at once, and of one: none is read meanwhile.
+const TOGETHER: Duration = Duration::from_secs(2);
+const ALONE: Duration = Duration::from_millis(500);
 /// How long brokers may take to say who is in the group: the partitions are not read meanwhile.
 const ASKING: Duration = Duration::from_millis(300);
+/// So many times as long as that took the partitions are read before brokers are asked again.
+const AT_REST: u32 = 4;
 
 /// What the poller is told.
 #[derive(Debug)]
@@ -81,6 +86,8 @@ pub(super) struct Poller {
     /// Those of them that the group has revoked.
     revoked: BTreeSet<u32>,
     has_left: bool,
+    /// Not before this time brokers are asked who is in the group.
+    rest_until: Option<Instant>,
     wanted: BTreeMap<u32, Wanted>,
     /// Not before this time brokers are asked again.
     pause_until: Option<Instant>,
@@ -108,6 +115,7 @@ impl Poller {
             owned: BTreeMap::new(),
             revoked: BTreeSet::new(),
             has_left: false,
+            rest_until: None,
             wanted: BTreeMap::new(),
             pause_until: None,
             unknown_since: None,
@@ -183,15 +191,21 @@ impl Poller {
     }
 
     /// Whether the group has members besides us; where nobody knows, it may have.
-    fn has_others(&self) -> bool {
+    fn has_others(&mut self) -> bool {
+        let begun = Instant::now();
         if self.owned.keys().any(|partition| !self.revoked.contains(partition)) {
             // We are one still.
             return true;
         }
-        match self.consumer.fetch_group_list(Some(&self.group), ASKING) {
+        if self.rest_until.is_some_and(|until| begun < until) {
+            return true;
+        }
+        let others = match self.consumer.fetch_group_list(Some(&self.group), ASKING) {
             Ok(list) => list.groups().iter().any(|group| !group.members().is_empty()),
             Err(_) => true,
-        }
+        };
+        self.rest_until = Some(Instant::now() + AT_REST * begun.elapsed());
+        others
     }
 
     /// Closes a partition, if it is ours, and keeps in mind to open it.
@@ -203,7 +217,7 @@ impl Poller {
         }
     }
 
-    /// Opens what is wanted, once the brokers say where it begins and ends.
+    /// Opens what is wanted: at once where it was said from where on, else once the brokers say where it begins and ends.
     fn open(&mut self) -> KafkaResult<()> {
         if self.wanted.is_empty() || self.pause_until.is_some_and(|until| Instant::now() < until) {
             return Ok(());
@@ -211,9 +225,12 @@ impl Poller {
         self.pause_until = Some(Instant::now() + PAUSE);
         let partitions: Vec<u32> = self.wanted.keys().copied().collect();
         self.close(&partitions)?;
-        let bounds = |place| query::bounds(&self.consumer, &self.topic, &partitions, place);
-        let (begins, ends) = match bounds(Offset::Beginning).and_then(|begins| Ok((begins, bounds(Offset::End)?))) {
-            Ok(bounds) => bounds,
+        self.open_as_said()?;
+        if self.wanted.is_empty() {
+            return Ok(());
+        }
+        let found = match self.bounds() {
+            Ok(found) => found,
             // The link says so.
             Err(error) if error.rdkafka_error_code().is_some_and(is_away) => return Ok(()),
             Err(error)
@@ -226,26 +243,70 @@ impl Poller {
             Err(error) => return Err(error),
         };
         self.unknown_since = None;
+        self.open_within(found)
+    }
+
+    /// Opens those whose offset was said. Whether there is such an offset is seen by fetching from it: nobody waits for an answer
+    /// before that. Until statistics tell it, they are taken to end there.
+    fn open_as_said(&mut self) -> KafkaResult<()> {
         let mut opened = Vec::new();
-        for (partition, Wanted { offset, opening, refused }) in std::mem::take(&mut self.wanted) {
-            let begin = begins.get(&partition).copied().unwrap_or_default();
-            let end = ends.get(&partition).copied().unwrap_or_default();
-            let position = offset.unwrap_or(begin).max(begin);
-            if let Some(offset) = offset.filter(|&offset| offset < begin) {
-                self.lose(partition, offset, begin);
-            }
-            if refused && position > end {
-                self.held.push_back(Item::Failed(self.beyond_end(partition, end, position)));
-                self.wanted.insert(partition, Wanted { offset, opening, refused });
-                continue;
-            }
-            self.owned.insert(partition, Some(Reading::new(opening, position, end)));
+        for (partition, wanted) in self.wanted.extract_if(.., |_, wanted| !wanted.refused && wanted.offset.is_some()) {
+            let position = wanted.offset.unwrap_or_default();
+            self.owned.insert(partition, Some(Reading::new(wanted.opening, position, position)));
             opened.push((partition, query::at(position)));
         }
+        self.fetch(opened)
+    }
+
+    /// Opens those that begin and end as `found`.
+    fn open_within(&mut self, found: BTreeMap<u32, (u64, u64)>) -> KafkaResult<()> {
+        let mut opened = Vec::new();
+        for (partition, (begin, end)) in found {
+            let Some(wanted) = self.wanted.remove(&partition) else { continue };
+            let position = wanted.offset.unwrap_or(begin).max(begin);
+            if let Some(offset) = wanted.offset.filter(|&offset| offset < begin) {
+                self.lose(partition, offset, begin);
+            }
+            if wanted.refused && position > end {
+                self.held.push_back(Item::Failed(self.beyond_end(partition, end, position)));
+                self.wanted.insert(partition, wanted);
+                continue;
+            }
+            self.owned.insert(partition, Some(Reading::new(wanted.opening, position, end)));
+            opened.push((partition, query::at(position)));
+        }
+        self.fetch(opened)
+    }
+
+    fn fetch(&self, opened: Vec<(u32, Offset)>) -> KafkaResult<()> {
         if self.stalled || opened.is_empty() {
             return Ok(());
         }
         self.consumer.incremental_assign(&query::list(&self.topic, opened)?)
+    }
+
+    /// Where those that are wanted begin and end. One without a leader keeps the answer about all away: then each is asked for by
+    /// itself.
+    fn bounds(&self) -> KafkaResult<BTreeMap<u32, (u64, u64)>> {
+        let ask = |partitions: &[u32], patience| {
+            let bound = |place| query::bounds_within(patience, &self.consumer, &self.topic, partitions, place);
+            let (begins, ends) = (bound(Offset::Beginning)?, bound(Offset::End)?);
+            let both =
+                begins.into_iter().filter_map(|(partition, begin)| Some((partition, (begin, *ends.get(&partition)?))));
+            KafkaResult::Ok(both.collect::<BTreeMap<_, _>>())
+        };
+        let partitions: Vec<u32> = self.wanted.keys().copied().collect();
+        let error = match ask(&partitions, TOGETHER) {
+            Err(error) if partitions.len() > 1 && is_passing(&error) => error,
+            result => return result,
+        };
+        let until = Instant::now() + query::PATIENCE;
+        let mut found = BTreeMap::new();
+        for partition in partitions {
+            let patience = ALONE.min(until.saturating_duration_since(Instant::now()));
+            found.extend(ask(&[partition], patience).unwrap_or_default());
+        }
+        if found.is_empty() { Err(error) } else { Ok(found) }
     }
 
     fn lose(&self, partition: u32, from: u64, to: u64) {
@@ -394,6 +455,13 @@ impl Poller {
             // It goes on trying by itself, and the link says so.
             Some(code) if is_away(code) => {}
             Some(Code::AutoOffsetReset) => self.look_again(),
+            Some(code) if is_damage(code) => {
+                // It would go on behind what is damaged, and does not say where that is.
+                self.look_again();
+                self.pause_until = Some(Instant::now() + PAUSE);
+                let error = self.explain("read", error);
+                self.held.push_back(Item::Failed(error));
+            }
             Some(code) if is_unknown_topic(code) && self.topic_exists() => {}
             _ => {
                 let error = self.explain("read", error);
@@ -428,4 +496,9 @@ impl Poller {
         let what = format!("{verb} topic {:?} as a member of group {:?}", self.topic, self.group);
         self.consumer.context().common().explain(&self.brokers, what, &self.topic, error)
     }
+}
+
+/// Whether brokers that are asked later may know, or others.
+fn is_passing(error: &Native) -> bool {
+    query::is_unsettled(error) || error.rdkafka_error_code().is_some_and(is_away)
 }

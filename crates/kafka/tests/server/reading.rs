@@ -1,13 +1,17 @@
 //! Where reading begins, goes on and ends.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use pulse_core::ports::{Commit, Committer as _, EventProducer as _, EventSource, Polled};
 use pulse_core::{Classify as _, ErrorClass, RecordBatch};
-use pulse_kafka::{KafkaError, KafkaSource, StartAt};
+use pulse_kafka::{KafkaError, KafkaSettings, KafkaSource, StartAt};
 use pulse_testkit::contract::{assigned, read, restore};
 use pulse_testkit::record;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::mocking::{MockCluster, MockCoordinator};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::broker::{Broker, payloads};
@@ -134,5 +138,45 @@ async fn a_partition_that_is_not_ours_cannot_be_sought() -> anyhow::Result<()> {
     assigned(&mut source).await?;
     assert!(source.seek(0, 0).await.is_ok());
     assert!(matches!(source.seek(1, 0).await, Err(KafkaError::NotAssigned { partition: 1, .. })));
+    Ok(())
+}
+
+/// Writes a record into each partition of "events".
+fn one_each(brokers: &str, partitions: i32) -> anyhow::Result<()> {
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", brokers).create()?;
+    for partition in 0..partitions {
+        let record: BaseRecord<'_, (), str> = BaseRecord::to("events").partition(partition).payload("{}");
+        producer.send(record).map_err(|(error, _)| error)?;
+    }
+    Ok(producer.flush(Duration::from_secs(10))?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_whose_leader_is_away_holds_up_no_other() -> anyhow::Result<()> {
+    // The brokers of tests are one each.
+    let cluster = MockCluster::new(2)?;
+    cluster.create_topic("events", 2, 1)?;
+    cluster.coordinator(MockCoordinator::Group("readers".to_owned()), 1)?;
+    for partition in [0, 1] {
+        cluster.partition_leader("events", partition, Some(partition + 1))?;
+    }
+    let brokers = cluster.bootstrap_servers();
+    tokio::task::spawn_blocking(move || one_each(&brokers, 2)).await??;
+    let mut source = KafkaSource::new(&KafkaSettings::new(cluster.bootstrap_servers()), "readers", "events")?;
+    assert_eq!(assigned(&mut source).await?, [0, 1]);
+    for (is_said, patience) in [(true, Duration::from_secs(1)), (false, Duration::from_secs(4))] {
+        cluster.broker_down(2)?;
+        for partition in [0, 1] {
+            if is_said {
+                source.seek(partition, 0).await?;
+            } else {
+                source.seek_to_beginning(partition).await?;
+            }
+        }
+        let batches = tokio::time::timeout(patience, read(&mut source, 1, 10)).await??;
+        assert_eq!(batches[0].partition, 0);
+        cluster.broker_up(2)?;
+        assert_eq!(read(&mut source, 1, 10).await?[0].partition, 1);
+    }
     Ok(())
 }
