@@ -1,7 +1,7 @@
 //! A forest as bytes, and back.
 //!
-//! All numbers are little-endian. What was not written by this module is an error, whatever it is, and takes no more memory than
-//! a small multiple of its length.
+//! All numbers are little-endian. What was not written by this module is an error, whatever it is. A tree takes no more memory
+//! than a multiple of the bytes that it has there, and what is expected of a sample 8 bytes for each of its rows, 2^20 at the most.
 //!
 //! | | |
 //! |---|---|

@@ -87,7 +87,8 @@ impl ForestParams {
     /// Columns that a split looks at, from 1 to [`MAX_COLUMNS_PER_SPLIT`]. With more than one it is a hyperplane of random
     /// direction, as in the *extended isolation forest* (Hariri, Carrasco Kind and Brunner 2019), whose scores have no
     /// artefacts along the axes. Each column's coefficient is drawn between -1 and 1 and divided by its range among the rows of
-    /// the node, so that units do not matter.
+    /// the node, so that units do not matter; the cut lies between the least and the largest sum among them. There, coefficients
+    /// are normal and the cut goes through a point of the node's box, which may part nobody from nobody.
     #[must_use]
     pub fn columns_per_split(mut self, columns: u32) -> Self {
         self.0.columns_per_split = columns;
