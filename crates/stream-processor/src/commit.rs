@@ -29,6 +29,8 @@ const MESSAGES: usize = 64;
 /// What waits for the commit before it, of all partitions, at the most, but for what is on its way. From then on those that have
 /// more than their share of it are not read: a partition that stands still holds up no other.
 const WAITING: Load = Load { records: 64 * 2048, bytes: 64 << 20 };
+/// A commit that takes longer is slow: to have a partition not read costs what was fetched of it, which is not worth it for less.
+const SLOW: Duration = Duration::from_millis(250);
 /// After this time without news of a partition it is asked how much waits in it, and again and again.
 const NO_NEWS: Duration = Duration::from_secs(5);
 /// Commit intervals that a partition rests at the most after a commit that took long.
@@ -138,6 +140,11 @@ impl Held {
         self.under_way.is_empty() && !self.waiting.is_empty()
     }
 
+    /// Whether what is being committed takes long.
+    fn is_slow(&self) -> bool {
+        !self.under_way.is_empty() && self.began.elapsed() >= SLOW
+    }
+
     fn push(&mut self, done: Done) {
         self.load = [self.load, Load::of(&done)].into_iter().sum();
         self.waiting.push(done);
@@ -166,8 +173,8 @@ impl<C: Committer> CommitTask<C> {
         let mut messages = Vec::with_capacity(MESSAGES);
         let mut is_open = true;
         loop {
-            // Before the end, and where there is no room, nothing is put off.
-            let now = (is_open && !self.waiting().reaches(WAITING)).then(Instant::now);
+            // Before the end nothing is put off.
+            let now = is_open.then(Instant::now);
             for commits in self.ready(now) {
                 committing.spawn(self.committing(&tell_settled).run(commits));
             }
@@ -231,14 +238,18 @@ impl<C: Committer> CommitTask<C> {
         self.held.values().map(|held| held.load).sum()
     }
 
-    /// Once too much waits, has no more read of the partitions that have more than their share of it, each until what it has is
-    /// being committed.
+    /// Once too much waits, has no more read of the partitions that have more than their share of it while their commit takes long,
+    /// each until what it has is being committed.
     fn make_room(&mut self) {
         let (is_crowded, share) = (self.waiting().reaches(WAITING), WAITING.share(self.held.len()));
         let mut turns = Vec::new();
         for (&partition, held) in &mut self.held {
             let was_full = held.is_full;
-            held.is_full = if was_full { !held.waiting.is_empty() } else { is_crowded && held.load.reaches(share) };
+            held.is_full = if was_full {
+                !held.waiting.is_empty()
+            } else {
+                is_crowded && held.load.reaches(share) && held.is_slow()
+            };
             if held.is_full != was_full {
                 let assignment = Assignment { partition, number: held.number };
                 turns.push(if was_full { Turn::Room(assignment) } else { Turn::Full(assignment) });
@@ -256,7 +267,7 @@ impl<C: Committer> CommitTask<C> {
     fn ready(&mut self, now: Option<Instant>) -> Vec<Vec<Ready>> {
         let mut ready = Vec::new();
         for (&partition, held) in &mut self.held {
-            if held.is_ready() && now.is_none_or(|now| held.next_at <= now) {
+            if held.is_ready() && (held.is_full || now.is_none_or(|now| held.next_at <= now)) {
                 held.began = Instant::now();
                 held.next_at = held.began + self.interval;
                 std::mem::swap(&mut held.under_way, &mut held.waiting);

@@ -26,7 +26,7 @@ use super::{Shared, StartAt};
 /// were past; and what compaction took away at the end is not read by anybody.
 const DOUBTS: u32 = 3;
 /// How long a take-over waits for what is to be known of the topics that commits write to.
-const KNOWING: Duration = Duration::from_secs(1);
+const KNOWING: Duration = Duration::from_secs(2);
 /// An open transaction of a holder that died keeps an answer away, which is not needed.
 const WARMING_UP: Duration = Duration::from_millis(100);
 

@@ -104,6 +104,7 @@ impl Role<'_> {
                 match self {
                     Self::Reader(_) => read_from_leaders(config),
                     Self::Onlooker(_) => _ = config.set("isolation.level", "read_uncommitted"),
+                    Self::Member(_) => poll_as_rarely_as_heartbeats(config),
                     _ => {}
                 }
             }
@@ -117,6 +118,16 @@ impl Role<'_> {
                 config.set("transactional.id", *id);
             }
         }
+    }
+}
+
+/// A user may let members be silent for longer than ours are by default: librdkafka wants polls to be as rare, at the least.
+fn poll_as_rarely_as_heartbeats(config: &mut ClientConfig) {
+    let number = |name: &str| config.get(name).and_then(|value| value.parse::<u64>().ok());
+    if let (Some(session), Some(poll)) = (number("session.timeout.ms"), number("max.poll.interval.ms"))
+        && poll < session
+    {
+        config.set("max.poll.interval.ms", session.to_string());
     }
 }
 

@@ -80,3 +80,12 @@ fn plain_passwords_work_without_tls() {
     (settings.sasl_username, settings.sasl_password) = (Some("u".to_owned()), Some("p".to_owned()));
     settings.client(&Role::Lookup).unwrap().create::<BaseConsumer>().unwrap();
 }
+
+#[test]
+fn members_that_may_be_silent_for_long_may_poll_as_rarely() {
+    let config = with("session.timeout.ms", "45000").client(&Role::Member("g")).unwrap();
+    assert_eq!(config.get("max.poll.interval.ms"), Some("45000"));
+    config.create_native_config().unwrap();
+    let usual = KafkaSettings::new("localhost:9092").client(&Role::Member("g")).unwrap();
+    assert_eq!(usual.get("max.poll.interval.ms"), Some("20000"));
+}

@@ -164,7 +164,7 @@ async fn a_partition_whose_leader_is_away_holds_up_no_other() -> anyhow::Result<
     tokio::task::spawn_blocking(move || one_each(&brokers, 2)).await??;
     let mut source = KafkaSource::new(&KafkaSettings::new(cluster.bootstrap_servers()), "readers", "events")?;
     assert_eq!(assigned(&mut source).await?, [0, 1]);
-    for (is_said, patience) in [(true, Duration::from_secs(1)), (false, Duration::from_secs(4))] {
+    for (is_said, patience) in [(true, Duration::from_millis(1800)), (false, Duration::from_secs(8))] {
         cluster.broker_down(2)?;
         for partition in [0, 1] {
             if is_said {

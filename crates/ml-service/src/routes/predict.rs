@@ -77,7 +77,12 @@ async fn predict_many(
         score(&service, &use_case, &body.bytes)
     } else {
         let doors = service.clone();
-        doors.doors().batch(move || score(&service, &use_case, &body.bytes)).await?
+        let work = move || {
+            // As a whole, so that it has its place until it is scored, also where whoever asked has gone.
+            let body = body;
+            score(&service, &use_case, &body.bytes)
+        };
+        doors.doors().batch(work).await?
     };
     batch.map(Json)
 }
