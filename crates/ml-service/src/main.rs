@@ -79,10 +79,7 @@ async fn models(
         following.spawn(follow(use_case.clone(), stop.clone()));
         match trained.context("training panicked")? {
             Ok(_) => {}
-            Err(TrainingError::NoSample(_)) => {
-                if !only_the_forest_decides(&dir) {
-                    use_case.slot().make_optional();
-                }
+            Err(TrainingError::NoSample(_)) if only_the_forest_decides(&dir) => {
                 let (first, stop) = (first.clone(), stop.clone());
                 following.spawn(async move {
                     // Given up, the next start begins anew.
@@ -101,8 +98,7 @@ async fn models(
     Ok(())
 }
 
-/// Whether nothing is found without a model. Else processors need not wait for one, but go on with their other detectors, and take it
-/// up at their next start.
+/// Whether nothing is found without a model. Else processors need not wait for one, but go on with their other detectors.
 fn only_the_forest_decides(dir: &UseCaseDir) -> bool {
     dir.use_case.detectors.rolling.as_ref().is_none_or(|rolling| !rolling.decides)
 }

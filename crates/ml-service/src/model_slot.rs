@@ -40,8 +40,6 @@ struct Slot {
     state: ModelState,
     /// The model that was in force before, and until when.
     before: Option<(Arc<Model>, Instant)>,
-    /// Whether nobody need wait for a model.
-    optional: bool,
 }
 
 impl ModelSlot {
@@ -58,23 +56,12 @@ impl ModelSlot {
     }
 
     fn new(state: ModelState) -> Self {
-        Self(Arc::new(watch::Sender::new(Slot { state, before: None, optional: false })))
+        Self(Arc::new(watch::Sender::new(Slot { state, before: None })))
     }
 
     /// Tells how far warm-up is. A model that is in force stays so.
     pub fn progress(&self, warm_up: WarmUp) {
         self.update(ModelState::WarmingUp(warm_up));
-    }
-
-    /// Says that a model will come, but in its own time: who has other ways need not wait for it.
-    pub fn make_optional(&self) {
-        self.0.send_modify(|slot| slot.optional = true);
-    }
-
-    /// Whether nobody need wait for a model.
-    #[must_use]
-    pub fn is_optional(&self) -> bool {
-        self.0.borrow().optional
     }
 
     /// Tells why there will be no model. A model that is in force stays so.
