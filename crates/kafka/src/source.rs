@@ -2,6 +2,7 @@
 //!
 //! A thread polls librdkafka and hands batches over through a bounded channel; see [`poller`].
 
+mod bounds;
 mod context;
 mod poller;
 mod reading;

@@ -24,6 +24,7 @@ use crate::query;
 use crate::topics::SPREADING;
 
 use super::LostRecords;
+use super::bounds::bounds;
 use super::context::{News, SourceContext};
 use super::reading::Reading;
 
@@ -37,9 +38,6 @@ const SLEEP: Duration = Duration::from_millis(500);
 const STALL: Duration = Duration::from_secs(1);
 /// Pause before brokers that did not answer are asked again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long brokers may take to say where partitions begin and end, of all at once, and of one: none is read meanwhile.
-const TOGETHER: Duration = Duration::from_secs(2);
-const ALONE: Duration = Duration::from_millis(500);
 /// How long brokers may take to say who is in the group: the partitions are not read meanwhile.
 const ASKING: Duration = Duration::from_millis(300);
 /// So many times as long as that took the partitions are read before brokers are asked again.
@@ -229,7 +227,8 @@ impl Poller {
         if self.wanted.is_empty() {
             return Ok(());
         }
-        let found = match self.bounds() {
+        let partitions: Vec<u32> = self.wanted.keys().copied().collect();
+        let found = match bounds(&self.consumer, &self.topic, &partitions) {
             Ok(found) => found,
             // The link says so.
             Err(error) if error.rdkafka_error_code().is_some_and(is_away) => return Ok(()),
@@ -283,30 +282,6 @@ impl Poller {
             return Ok(());
         }
         self.consumer.incremental_assign(&query::list(&self.topic, opened)?)
-    }
-
-    /// Where those that are wanted begin and end. One without a leader keeps the answer about all away: then each is asked for by
-    /// itself.
-    fn bounds(&self) -> KafkaResult<BTreeMap<u32, (u64, u64)>> {
-        let ask = |partitions: &[u32], patience| {
-            let bound = |place| query::bounds_within(patience, &self.consumer, &self.topic, partitions, place);
-            let (begins, ends) = (bound(Offset::Beginning)?, bound(Offset::End)?);
-            let both =
-                begins.into_iter().filter_map(|(partition, begin)| Some((partition, (begin, *ends.get(&partition)?))));
-            KafkaResult::Ok(both.collect::<BTreeMap<_, _>>())
-        };
-        let partitions: Vec<u32> = self.wanted.keys().copied().collect();
-        let error = match ask(&partitions, TOGETHER) {
-            Err(error) if partitions.len() > 1 && is_passing(&error) => error,
-            result => return result,
-        };
-        let until = Instant::now() + query::PATIENCE;
-        let mut found = BTreeMap::new();
-        for partition in partitions {
-            let patience = ALONE.min(until.saturating_duration_since(Instant::now()));
-            found.extend(ask(&[partition], patience).unwrap_or_default());
-        }
-        if found.is_empty() { Err(error) } else { Ok(found) }
     }
 
     fn lose(&self, partition: u32, from: u64, to: u64) {
@@ -496,9 +471,4 @@ impl Poller {
         let what = format!("{verb} topic {:?} as a member of group {:?}", self.topic, self.group);
         self.consumer.context().common().explain(&self.brokers, what, &self.topic, error)
     }
-}
-
-/// Whether brokers that are asked later may know, or others.
-fn is_passing(error: &Native) -> bool {
-    query::is_unsettled(error) || error.rdkafka_error_code().is_some_and(is_away)
 }
