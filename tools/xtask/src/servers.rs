@@ -79,6 +79,7 @@ impl Drop for Servers {
 /// # Errors
 /// When they cannot be started.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    ensure()?;
     let servers = Servers::start()?;
     println!(
         "Kafka and Postgres run until Ctrl-C. For `cargo test -p pulse-store --features server-tests` in another terminal:"
