@@ -117,7 +117,7 @@ impl Bench {
     ) -> anyhow::Result<Row> {
         let mut times = Vec::new();
         for _ in 0..trials {
-            self.calm().await?;
+            self.calm(PROCESSORS).await?;
             times.push(measure(self).await?);
         }
         Ok(Row { what, times })
@@ -131,7 +131,7 @@ impl Bench {
 
     /// Kills one: how long its partitions stood still, how long another one, and how long any when it came back.
     async fn kill(&mut self) -> anyhow::Result<(f64, f64, f64)> {
-        self.calm().await?;
+        self.calm(PROCESSORS).await?;
         let slot = self.random.random_range(0..PROCESSORS);
         let held = self.held(slot)?;
         let begin = SystemClock.now();
@@ -145,7 +145,7 @@ impl Bench {
         let last = moved.into_iter().flatten().max().unwrap_or(begin);
         let others: Vec<u32> = self.partitions.iter().copied().filter(|partition| !held.contains(partition)).collect();
         let alive = self.pause(&others, begin, SystemClock.now()).await?;
-        self.calm().await?;
+        self.calm(PROCESSORS - 1).await?;
         let began = SystemClock.now();
         self.world.fleet.act(Role::Processor, slot, Action::Start).await?;
         self.at_work(slot).await?;
@@ -159,7 +159,7 @@ impl Bench {
         self.world.fleet.act(Role::Processor, slot, Action::Stop).await?;
         self.world.fleet.parted().await?;
         let pause = self.pause(&held, begin, SystemClock.now()).await?;
-        self.calm().await?;
+        self.calm(PROCESSORS - 1).await?;
         self.world.fleet.act(Role::Processor, slot, Action::Start).await?;
         self.at_work(slot).await?;
         Ok(pause)
@@ -176,13 +176,13 @@ impl Bench {
         self.pause_of_any(begin).await
     }
 
-    /// Waits until all partitions move, each processor has some, and so it has been for a while.
-    async fn calm(&mut self) -> anyhow::Result<()> {
+    /// Waits until all partitions move, so many processors have some, and so it has been for a while.
+    async fn calm(&mut self, holders: usize) -> anyhow::Result<()> {
         let mut since = Instant::now();
         until("all partitions to be processed", async || {
-            let holders = (0..PROCESSORS).filter(|&slot| self.held(slot).is_ok_and(|held| !held.is_empty())).count();
+            let holding = (0..PROCESSORS).filter(|&slot| self.held(slot).is_ok_and(|held| !held.is_empty())).count();
             let moves = self.watch.moved_since(SystemClock.now() - CALM / 3) == self.partitions.len();
-            if !moves || holders + 1 < PROCESSORS {
+            if !moves || holding < holders {
                 since = Instant::now();
             }
             Ok(since.elapsed() > CALM)
