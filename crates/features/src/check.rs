@@ -5,11 +5,10 @@ mod sample_faults;
 
 use std::path::Path;
 
-use pulse_core::use_case::DetectorSettings;
 use serde::Serialize;
 
 use crate::error::{LoadFault, UseCaseError};
-use crate::use_case_dir::{CONFIG, Examined, Places, SAMPLE, UseCaseDir};
+use crate::use_case_dir::{CONFIG, Examined, Places, UseCaseDir};
 
 pub use outline::{ColumnOutline, FeatureOutline, MemoryOutline, Outline, SampleOutline};
 
@@ -54,27 +53,12 @@ pub fn check(usecases: &Path, name: &str) -> Report {
     let Examined { dir, mut faults, inferred, places, .. } = examined;
     let Some(dir) = dir else { return Report { faults, places, ..Report::of(name) } };
     let is_sound = faults.is_empty();
-    faults.extend(untrained(&dir, &places));
     faults.extend(sample_faults::strays(&inferred));
     let (sample, found) = sample_faults::find(&dir, is_sound);
     faults.extend(found);
     let outline = Some(outline::of(&dir, &inferred, sample.as_ref()));
     let dir = Some(dir).filter(|_| faults.is_empty());
     Report { faults, outline, dir, places, ..Report::of(name) }
-}
-
-/// The fault of a use case that would find nothing: its forest decides alone, and there is nothing to train it on.
-fn untrained(dir: &UseCaseDir, places: &Places) -> Option<LoadFault> {
-    let DetectorSettings { forest, rolling } = &dir.use_case.detectors;
-    let forest_decides = forest.as_ref().is_some_and(|forest| forest.decides);
-    let rolling_decides = rolling.as_ref().is_some_and(|rolling| rolling.decides);
-    let message = || {
-        format!(
-            "decides alone and has nothing to be trained on, so nothing would be found: add {SAMPLE}, or let rolling_zscore decide"
-        )
-    };
-    (forest_decides && !rolling_decides && !dir.path.join(SAMPLE).is_file())
-        .then(|| places.locate("detectors.isolation_forest", message()))
 }
 
 /// The fault of a folder that cannot be read at all.

@@ -79,7 +79,11 @@ async fn models(
         following.spawn(follow(use_case.clone(), stop.clone()));
         match trained.context("training panicked")? {
             Ok(_) => {}
-            Err(TrainingError::NoSample(_)) if only_the_forest_decides(&dir) => {
+            Err(TrainingError::NoSample(_)) => {
+                // Else processors go on by their other detectors until they can take it up.
+                if !dir.use_case.detectors.need_a_model() {
+                    use_case.slot().make_optional();
+                }
                 let (first, stop) = (first.clone(), stop.clone());
                 following.spawn(async move {
                     // Given up, the next start begins anew.
@@ -96,11 +100,6 @@ async fn models(
     health.set_ready();
     following.join_all().await;
     Ok(())
-}
-
-/// Whether nothing is found without a model. Else processors need not wait for one, but go on with their other detectors.
-fn only_the_forest_decides(dir: &UseCaseDir) -> bool {
-    dir.use_case.detectors.rolling.as_ref().is_none_or(|rolling| !rolling.decides)
 }
 
 async fn first_model(dir: UseCaseDir, use_case: ServedUseCase, first: FirstModels) {

@@ -31,6 +31,15 @@ pub enum ModelState {
     Ready(Arc<Model>),
 }
 
+impl ModelState {
+    fn model(&self) -> Option<&Arc<Model>> {
+        match self {
+            Self::Ready(model) => Some(model),
+            Self::WarmingUp(_) | Self::Failed(_) => None,
+        }
+    }
+}
+
 /// The place of the model of one use case. Clones share it: training fills it, requests read it.
 #[derive(Debug, Clone)]
 pub struct ModelSlot(Arc<watch::Sender<Slot>>);
@@ -40,6 +49,8 @@ struct Slot {
     state: ModelState,
     /// The model that was in force before, and until when.
     before: Option<(Arc<Model>, Instant)>,
+    /// Whether nobody need wait for a model.
+    optional: bool,
 }
 
 impl ModelSlot {
@@ -56,12 +67,23 @@ impl ModelSlot {
     }
 
     fn new(state: ModelState) -> Self {
-        Self(Arc::new(watch::Sender::new(Slot { state, before: None })))
+        Self(Arc::new(watch::Sender::new(Slot { state, before: None, optional: false })))
     }
 
     /// Tells how far warm-up is. A model that is in force stays so.
     pub fn progress(&self, warm_up: WarmUp) {
         self.update(ModelState::WarmingUp(warm_up));
+    }
+
+    /// Says that a model will come, but in its own time: who has other ways need not wait for it.
+    pub fn make_optional(&self) {
+        self.0.send_modify(|slot| slot.optional = true);
+    }
+
+    /// Whether nobody need wait for a model.
+    #[must_use]
+    pub fn is_optional(&self) -> bool {
+        self.0.borrow().optional
     }
 
     /// Tells why there will be no model. A model that is in force stays so.
@@ -90,10 +112,7 @@ impl ModelSlot {
     /// The model in force.
     #[must_use]
     pub fn model(&self) -> Option<Arc<Model>> {
-        match &self.0.borrow().state {
-            ModelState::Ready(model) => Some(Arc::clone(model)),
-            ModelState::WarmingUp(_) | ModelState::Failed(_) => None,
-        }
+        self.0.borrow().state.model().cloned()
     }
 
     /// The model of this version, if it is in force, or was at the time `asked_at`: whoever named it before the last switch is
@@ -102,11 +121,7 @@ impl ModelSlot {
     pub fn version(&self, version: &str, asked_at: Instant) -> Option<Arc<Model>> {
         let slot = self.0.borrow();
         let before = slot.before.as_ref().filter(|(_, until)| asked_at <= *until).map(|(model, _)| model);
-        let in_force = match &slot.state {
-            ModelState::Ready(model) => Some(model),
-            ModelState::WarmingUp(_) | ModelState::Failed(_) => None,
-        };
-        in_force.into_iter().chain(before).find(|model| **model.version() == *version).cloned()
+        slot.state.model().into_iter().chain(before).find(|model| **model.version() == *version).cloned()
     }
 
     /// Waits until there is a model.

@@ -128,7 +128,10 @@ impl ServedUseCase {
     pub(crate) fn in_force(&self) -> Result<Arc<Model>, Problem> {
         match self.slot().state() {
             ModelState::Ready(model) => Ok(model),
-            ModelState::WarmingUp(warm_up) => Err(Problem::no_model(warm_up, Absence::WarmingUp)),
+            ModelState::WarmingUp(warm_up) => {
+                let absence = if self.slot().is_optional() { Absence::NoModel } else { Absence::WarmingUp };
+                Err(Problem::no_model(warm_up, absence))
+            }
             ModelState::Failed(warm_up) => Err(Problem::no_model(warm_up, Absence::NoModel)),
         }
     }

@@ -110,16 +110,20 @@ fn it_trains_serves_and_stops() {
 }
 
 #[test]
-fn without_a_sample_it_is_ready_and_says_that_there_is_no_model() {
+fn without_a_sample_it_is_ready_and_waits_for_events_to_train_on() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("bare")).unwrap();
     let config = "name: bare\nfeatures: [a, b]\nkafka: { topic: bare }\nmetrics: { prefix: bare }\n";
     fs::write(folder.path().join("bare/config.yaml"), config).unwrap();
     let mut service = Running::start(command(folder.path(), "bare"));
     let base = service.base();
-    let reason = service.line("there is no model: /predict answers 503")["reason"].to_string();
-    assert!(reason.contains("sample.csv"), "{reason}");
+    assert_eq!(service.line("waiting for the first events to train on")["topic"], "bare");
     wait_until_ready(&base);
+    let (status, health) = get(&format!("{base}/health"));
+    assert_eq!((status, &health["status"]), (200, &"warming_up".into()), "{health}");
+    // Its rolling detector decides, too, so that processors need not wait.
+    let (status, model) = get(&format!("{base}/v2/models/bare"));
+    assert_eq!((status, &model["state"]), (503, &"no_model".into()), "{model}");
     assert!(service.stop().success());
 }
 

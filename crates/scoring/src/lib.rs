@@ -51,5 +51,8 @@ pub use info::{ColumnInfo, ModelInfo, ScoreQuantile};
 pub use local::LocalScorer;
 pub use model::Model;
 #[cfg(feature = "remote")]
-pub use remote::{RemoteError, RemoteMetrics, RemoteOptions, RemoteScorer, RemoteServer, Resolve, Resolving};
+pub use remote::{
+    EventualScorer, RemoteError, RemoteMetrics, RemoteOptions, RemoteScorer, RemoteServer, Resolve, Resolving,
+    WithoutModel,
+};
 pub use stored::StoredModel;

@@ -13,6 +13,7 @@ mod pool;
 mod ask;
 mod connect;
 
+mod eventual;
 mod keep;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,7 @@ use crate::oip::{Form, INPUT, Request, Response, Tensor, Values, Wanted, scores_
 use ask::{Failed, Gone};
 use connect::{Found, FoundModel, Sought};
 pub use error::RemoteError;
+pub use eventual::{EventualScorer, WithoutModel};
 use http::{Question, Server};
 use keep::Keeper;
 pub use metrics::RemoteMetrics;
@@ -118,16 +120,33 @@ impl RemoteServer {
         use_case: &str,
         waiting: impl FnMut(&str) + Send,
     ) -> Result<Option<RemoteScorer>, RemoteError> {
+        let pool = self.pool();
+        let found = connect::wait(&pool, use_case, waiting).await?;
+        Ok(found.map(|model| RemoteScorer::of(pool, use_case, model)))
+    }
+
+    /// As [`scorer`](Self::scorer), but a model that is not coming now may come later, and is taken up then, as long as it
+    /// wants `columns`. Until then rows are treated as `without` says.
+    ///
+    /// # Errors
+    /// When waiting is pointless: no address knows the use case or speaks the protocol.
+    pub async fn eventual_scorer(
+        self,
+        use_case: &str,
+        columns: Vec<String>,
+        without: WithoutModel,
+        waiting: impl FnMut(&str) + Send,
+    ) -> Result<EventualScorer, RemoteError> {
+        let pool = self.pool();
+        Ok(match connect::wait(&pool, use_case, waiting).await? {
+            Some(model) => EventualScorer::found(RemoteScorer::of(pool, use_case, model)),
+            None => EventualScorer::looking(pool, use_case, columns, without),
+        })
+    }
+
+    fn pool(self) -> Pool {
         let Self { server, options, resolver, metrics } = self;
-        let pool = Pool::new(server, options, resolver, metrics);
-        let Some(model) = connect::wait(&pool, use_case, waiting).await? else { return Ok(None) };
-        let (pinned, columns) = Pinned::of(model, options);
-        let (version, url) = (&pinned.version, pool.server.base());
-        tracing::info!(use_case, version, url, "scoring with the model of the ml service");
-        let pinned = RwLock::new(Arc::new(pinned));
-        let shared = Arc::new(Shared { pool, use_case: use_case.to_owned(), columns, pinned });
-        let keeper = Keeper::start(Arc::clone(&shared));
-        Ok(Some(RemoteScorer { shared, _keeper: keeper }))
+        Pool::new(server, options, resolver, metrics)
     }
 }
 
@@ -173,6 +192,17 @@ impl RemoteScorer {
         waiting: impl FnMut(&str) + Send,
     ) -> Result<Option<Self>, RemoteError> {
         RemoteServer::new(url, options)?.scorer(use_case, waiting).await
+    }
+
+    /// A scorer by `model`, which was found in `pool`.
+    fn of(pool: Pool, use_case: &str, model: FoundModel) -> Self {
+        let (pinned, columns) = Pinned::of(model, pool.options);
+        let (version, url) = (&pinned.version, pool.server.base());
+        tracing::info!(use_case, version, url, "scoring with the model of the ml service");
+        let pinned = RwLock::new(Arc::new(pinned));
+        let shared = Arc::new(Shared { pool, use_case: use_case.to_owned(), columns, pinned });
+        let keeper = Keeper::start(Arc::clone(&shared));
+        Self { shared, _keeper: keeper }
     }
 
     /// The version in use at present.

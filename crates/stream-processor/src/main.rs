@@ -10,7 +10,7 @@ use pulse_features::{Featurizer, UseCaseDir};
 use pulse_kafka::{KafkaCommitter, KafkaSource};
 use pulse_pipeline::{ColumnBuckets, Plan};
 use pulse_runtime::{ProcessorSettings, Service, Stage, Starting, Uses};
-use pulse_scoring::{RemoteMetrics, RemoteOptions, RemoteScorer, RemoteServer};
+use pulse_scoring::{EventualScorer, RemoteMetrics, RemoteOptions, RemoteServer, WithoutModel};
 use pulse_stream_processor::{Metrics, Options, Processor, Progress};
 
 /// Anomalies that the log shows in a second at the most.
@@ -33,7 +33,7 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
     let featurizer = Featurizer::new(&dir)?;
     let kafka = Kafka::connect(starting).await?;
     kafka.topics_of_processor(&dir.use_case).await?;
-    let scorer = scorer(starting, &dir).await?;
+    let scorer = scorer(starting, &dir, &featurizer).await?;
     let buckets = ColumnBuckets::of(&dir, &featurizer)?;
     let plan = Plan::new(&dir, &featurizer, scorer.as_ref().map(|scorer| scorer.columns()))?;
     let plan = Arc::new(plan.counting(buckets));
@@ -63,21 +63,34 @@ async fn start(starting: &mut Starting) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The model of the ML service, once it has one; none where the use case wants none, or none is coming.
-async fn scorer(starting: &Starting, dir: &UseCaseDir) -> anyhow::Result<Option<RemoteScorer>> {
-    if dir.use_case.detectors.forest.is_none() {
-        return Ok(None);
-    }
+/// The model of the ML service, once it has one; none where the use case wants none. Where none is coming, the processor goes on by
+/// its other detectors, and takes up the first one that there is as it does any other switch of models.
+async fn scorer(
+    starting: &Starting,
+    dir: &UseCaseDir,
+    featurizer: &Featurizer,
+) -> anyhow::Result<Option<EventualScorer>> {
+    let detectors = &dir.use_case.detectors;
+    let Some(forest) = &detectors.forest else { return Ok(None) };
+    let columns = forest.columns(featurizer.columns().iter().map(|column| &*column.name));
+    let without = if detectors.need_a_model() { WithoutModel::Fail } else { WithoutModel::LeaveUnscored };
     let url = &starting.settings.scorer().url;
     starting.health.set_not_ready(format!("waiting for the model of {url}"));
     let waiting = |reason: &str| starting.health.set_not_ready(format!("waiting for the model: {reason}"));
     let server = RemoteServer::new(url, RemoteOptions::default())?;
     let server = server.measured_by(RemoteMetrics::new(&starting.registry)?);
-    let scorer = server.scorer(&dir.use_case.name, waiting).await?;
-    if scorer.is_none() {
-        tracing::warn!("judging without the isolation forest, by the other detectors alone");
+    let scorer = server.eventual_scorer(&dir.use_case.name, columns, without, waiting).await?;
+    if scorer.version().is_none() {
+        match without {
+            WithoutModel::LeaveUnscored => {
+                tracing::warn!("judging by the other detectors alone until there is a model");
+            }
+            WithoutModel::Fail => {
+                tracing::warn!("the isolation forest alone decides: events wait until there is a model")
+            }
+        }
     }
-    Ok(scorer)
+    Ok(Some(scorer))
 }
 
 fn options(settings: &ProcessorSettings) -> Options {

@@ -11,6 +11,7 @@ use pulse_core::ports::{Restored, Scores, StateRecord};
 use pulse_core::use_case::RollingSettings;
 use pulse_core::{Matrix, NewRecord, Record, RecordBatch};
 use pulse_features::{Featurizer, Need, UseCaseDir};
+use pulse_ml_service::{ModelSlot, TrainingError, load_or_train};
 use pulse_pipeline::{PartitionPipeline, Plan, Versions};
 use pulse_scoring::Model;
 use serde_json::Value;
@@ -24,17 +25,42 @@ pub struct Expected {
     pub dead_letters: BTreeMap<String, Value>,
 }
 
-/// The model that the ML service trains from the sample; none where there is no forest, or nothing to learn from.
+/// The model that stands in the folder, or that the ML service trains from the sample; none where there is no forest, or nothing to
+/// learn from.
 fn model(dir: &UseCaseDir) -> anyhow::Result<Option<Arc<Model>>> {
-    if dir.use_case.detectors.forest.is_none() || dir.sample()?.is_none() {
+    if dir.use_case.detectors.forest.is_none() {
         return Ok(None);
     }
-    let slot = pulse_ml_service::ModelSlot::warming_up("training");
-    Ok(Some(pulse_ml_service::load_or_train(dir, &slot)?))
+    match load_or_train(dir, &ModelSlot::warming_up("training")) {
+        Err(TrainingError::NoSample(_)) => Ok(None),
+        model => Ok(Some(model?)),
+    }
 }
 
 /// By which versions each partition was judged, from which offset on, in rising order.
-pub(crate) type Told = BTreeMap<u32, Vec<Versions>>;
+pub type Told = BTreeMap<u32, Vec<Versions>>;
+
+/// What the records of a topic of states tell of versions.
+#[must_use]
+pub fn told(topic: &[RecordBatch]) -> Told {
+    let mut told: BTreeMap<u32, BTreeMap<u64, Versions>> = BTreeMap::new();
+    for batch in topic {
+        for record in &batch.records {
+            let key = record.key.clone().unwrap_or_default();
+            // Tombstones are of those that tell nothing new.
+            let versions = Versions::of(&StateRecord { key, value: Some(record.payload.clone()) });
+            if let Some(versions) = versions {
+                told.entry(batch.partition).or_default().insert(versions.offset, versions);
+            }
+        }
+    }
+    let changes = |told: BTreeMap<u64, Versions>| {
+        let mut changes: Vec<Versions> = told.into_values().collect();
+        changes.dedup_by(|next, before| before.judges_as(&next.model_version, &next.config_version));
+        changes
+    };
+    told.into_iter().map(|(partition, told)| (partition, changes(told))).collect()
+}
 
 /// A version of a use case.
 struct Version {
@@ -47,7 +73,10 @@ struct Version {
 impl Version {
     fn new(dir: &UseCaseDir) -> anyhow::Result<Self> {
         let (model, featurizer) = (model(dir)?, Featurizer::new(dir)?);
-        let plan = Arc::new(Plan::new(dir, &featurizer, model.as_ref().map(|model| model.columns()))?);
+        // As a processor has it that still waits for its first model.
+        let all = || featurizer.columns().iter().map(|column| &*column.name);
+        let columns = dir.use_case.detectors.forest.as_ref().map(|forest| forest.columns(all()));
+        let plan = Arc::new(Plan::new(dir, &featurizer, columns.as_deref())?);
         Ok(Self { dir: dir.clone(), featurizer, plan, model })
     }
 
@@ -97,7 +126,7 @@ pub fn verdicts(dir: &UseCaseDir, log: &[RecordBatch]) -> anyhow::Result<Expecte
 ///
 /// # Errors
 /// When a use case cannot be used, or a version is unknown.
-pub(crate) fn verdicts_as_told(dirs: &[UseCaseDir], log: &[RecordBatch], told: &Told) -> anyhow::Result<Expected> {
+pub fn verdicts_as_told(dirs: &[UseCaseDir], log: &[RecordBatch], told: &Told) -> anyhow::Result<Expected> {
     let versions: Vec<Version> = dirs.iter().map(Version::new).collect::<anyhow::Result<_>>()?;
     let find = |versions: &[Version], told: &Versions| -> anyhow::Result<(usize, usize)> {
         let config = versions.iter().position(|version| version.dir.config_version == told.config_version);

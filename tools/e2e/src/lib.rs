@@ -12,6 +12,6 @@ mod process;
 mod stack;
 
 pub use events::{all_records, payloads};
-pub use expected::{Expected, flagged, verdicts};
+pub use expected::{Expected, Told, flagged, told, verdicts, verdicts_as_told};
 pub use process::{Answer, Process, get, post};
 pub use stack::{PATIENCE, Stack, until};

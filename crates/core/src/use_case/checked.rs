@@ -120,6 +120,23 @@ pub struct DetectorSettings {
     pub rolling: Option<RollingSettings>,
 }
 
+impl DetectorSettings {
+    /// Whether nothing can be found without a model, as the forest decides and nothing else does.
+    #[must_use]
+    pub fn need_a_model(&self) -> bool {
+        self.forest.as_ref().is_some_and(|forest| forest.decides)
+            && self.rolling.as_ref().is_none_or(|rolling| !rolling.decides)
+    }
+}
+
+impl ForestSettings {
+    /// The columns of a model that is trained by these settings, where `all` are all that there are.
+    #[must_use]
+    pub fn columns<'a>(&self, all: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        self.features.clone().unwrap_or_else(|| all.into_iter().map(str::to_owned).collect())
+    }
+}
+
 /// A use case whose settings are known to be valid.
 #[derive(Debug, Clone)]
 pub struct UseCase {

@@ -2,12 +2,11 @@
 
 use serde_json::Value;
 
-use super::SAMPLE;
 use crate::error::{LoadFault, SampleError};
 use crate::fault::Fault;
 use crate::featurizer::{Featurizer, Need};
 use crate::sample::{CellKind, ColumnKind, Sample, SampleFaults};
-use crate::use_case_dir::UseCaseDir;
+use crate::use_case_dir::{SAMPLE, UseCaseDir};
 
 /// As many faults show what is wrong; the rest is counted.
 const MAX_FAULTS: usize = 20;

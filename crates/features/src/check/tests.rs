@@ -5,6 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
+use crate::use_case_dir::SAMPLE;
 
 fn report(files: &[(&str, &str)]) -> Report {
     let root = TempDir::new().unwrap();
@@ -122,7 +123,7 @@ fn what_cannot_be_read_is_a_fault() {
         ["config.yaml:4: features[1]: \"b\" must match \"^[A-Z]\", says its schema: mend the one or the other"]
     );
     let alone = format!("{SOUND}detectors: {{ isolation_forest: {{}} }}\n");
-    assert!(faults(&[(CONFIG, &alone)])[0].starts_with("config.yaml:7: detectors.isolation_forest: decides alone"));
+    assert!(faults(&[(CONFIG, &alone)]).is_empty(), "it is trained on the first events");
     assert!(faults(&[(CONFIG, &alone.replace("paid,", "")), (SAMPLE, SAMPLE_CSV)]).is_empty());
     let clash = SOUND.replace("paid,", "trip_miles,");
     assert!(faults(&[(CONFIG, &clash)])[0].contains("would share the metric trips_trip_miles"));

@@ -4,17 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use prometheus::Registry;
-use pulse_core::ports::Scorer as _;
+use pulse_core::ports::{Scorer as _, Scores};
 use pulse_core::use_case::{ForestKind, ForestSettings};
 use pulse_core::{Classify as _, ErrorClass, Matrix};
 use pulse_ml_service::{Limits, Management, MlService, ModelSlot, RunError, run};
 use pulse_runtime::Health;
-use pulse_scoring::{LocalScorer, Model, RemoteError, RemoteOptions, RemoteScorer};
+use pulse_scoring::{
+    EventualScorer, LocalScorer, Model, RemoteError, RemoteOptions, RemoteScorer, RemoteServer, WithoutModel,
+};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::fixture::{RIDES, rides, trained};
+use crate::remote_setup::until;
 
 /// A service that listens, until it is dropped.
 pub(crate) struct Serving {
@@ -165,6 +168,38 @@ async fn no_model_ever_is_no_scorer_and_an_unknown_use_case_an_error() {
     let error = connect("trips").await.unwrap_err();
     assert!(error.to_string().contains("USE_CASE=trips") && error.to_string().contains("there are: rides"), "{error}");
     assert_eq!(error.class(), ErrorClass::Fatal);
+}
+
+async fn eventual(url: &str, columns: &[&str], without: WithoutModel) -> EventualScorer {
+    let columns = columns.iter().map(|&name| name.to_owned()).collect();
+    let server = RemoteServer::new(url, RemoteOptions::default()).unwrap();
+    server.eventual_scorer("rides", columns, without, |_| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_model_that_comes_later_is_taken_up() {
+    let slot = ModelSlot::warming_up("waiting for the first events of rides");
+    slot.make_optional();
+    let serving = serve(slot.clone(), Limits::default()).await;
+    let model = trained(&RIDES).model().unwrap();
+    let columns: Vec<&str> = model.columns().iter().map(String::as_str).collect();
+    let scorer = eventual(&serving.url, &columns, WithoutModel::LeaveUnscored).await;
+    let impatient = eventual(&serving.url, &columns, WithoutModel::Fail).await;
+    let mistaken = eventual(&serving.url, &["other"], WithoutModel::Fail).await;
+    let rows = many_rows(5);
+    assert_eq!((scorer.columns(), scorer.version()), (model.columns(), None));
+    assert_eq!(scorer.score(&rows).await.unwrap(), Scores::default());
+    let error = impatient.score(&rows).await.unwrap_err();
+    assert!(matches!(error, RemoteError::NoModel { .. }) && error.class() == ErrorClass::Retry, "{error}");
+
+    slot.set(Arc::clone(&model));
+    until("the model is taken up", async || scorer.version().is_some() && impatient.version().is_some()).await;
+    let scores = LocalScorer::new(model).score(&rows).await.unwrap();
+    assert_eq!(scorer.score(&rows).await.unwrap(), scores);
+    assert_eq!(impatient.score(&rows).await.unwrap(), scores);
+    // It is no model of this one's columns, which is said.
+    let reason = async || mistaken.score(&rows).await.unwrap_err().to_string();
+    until("the reason is known", async || reason().await.contains("where other were wanted before")).await;
 }
 
 #[tokio::test]

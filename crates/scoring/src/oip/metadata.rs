@@ -88,7 +88,7 @@ impl ModelMetadata {
 pub enum Absence {
     /// One is being trained: ask again later.
     WarmingUp,
-    /// There is none, and nobody is at work on it.
+    /// There is none to wait for.
     NoModel,
 }
 

@@ -24,7 +24,7 @@ const METADATA_BYTES: usize = 1 << 20;
 pub(super) enum Found {
     /// There is one.
     Model(FoundModel),
-    /// There is none, and none will come: why.
+    /// There is none to wait for: why.
     Never(String),
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Sought<'a> {
     pub(super) columns: &'a [String],
 }
 
-/// Asks until there is a model; none when none will come.
+/// Asks until there is a model; none when there is none to wait for.
 pub(super) async fn wait(
     pool: &Pool,
     use_case: &str,
@@ -60,7 +60,7 @@ pub(super) async fn wait(
             Ok(Found::Model(model)) => return Ok(Some(model)),
             Ok(Found::Never(reason)) => {
                 let url = pool.server.base();
-                tracing::warn!(use_case, url, reason, "the ml service has no model, and none is coming");
+                tracing::warn!(use_case, url, reason, "the ml service has no model, and says not to wait for one");
                 return Ok(None);
             }
             Err(error) if error.class() == ErrorClass::Retry => error,

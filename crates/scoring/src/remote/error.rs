@@ -52,8 +52,8 @@ pub enum RemoteError {
         /// What it says.
         message: String,
     },
-    /// The server has no model any more.
-    #[error("the ml service at {url} has lost its model: {reason}")]
+    /// The server has no model.
+    #[error("the ml service at {url} has no model: {reason}")]
     NoModel {
         /// Where it is.
         url: String,

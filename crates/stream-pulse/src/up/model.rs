@@ -13,12 +13,12 @@ pub(super) async fn train(dir: &Arc<UseCaseDir>, slot: &ModelSlot) -> anyhow::Re
     if dir.use_case.detectors.forest.is_none() {
         return Ok(None);
     }
-    let only_the_forest_decides = dir.use_case.detectors.rolling.as_ref().is_none_or(|rolling| !rolling.decides);
+    let is_needed = dir.use_case.detectors.need_a_model();
     let (dir, shown, slot) = (Arc::clone(dir), slot, slot.clone());
     let trained = tokio::task::spawn_blocking(move || load_or_train(&dir, &slot)).await;
     match trained.context("training panicked")? {
         Ok(model) => Ok(Some(model)),
-        Err(error @ TrainingError::NoSample(_)) if !only_the_forest_decides => {
+        Err(error @ TrainingError::NoSample(_)) if !is_needed => {
             shown.fail(error.to_string());
             tracing::warn!(%error, "going on without the isolation forest");
             Ok(None)

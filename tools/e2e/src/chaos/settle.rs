@@ -7,15 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use pulse_core::RecordBatch;
 use pulse_core::names::{TOPIC_ANOMALIES, dead_letter_topic, processor_group, state_topic};
-use pulse_core::ports::StateRecord;
 use pulse_kafka::Onlooker;
-use pulse_pipeline::Versions;
 use tokio::task::spawn_blocking;
 
 use super::check;
 use super::world::World;
 use crate::events::all_records;
-use crate::expected::{Told, verdicts_as_told};
+use crate::expected::{told, verdicts_as_told};
 use crate::stack;
 
 /// A backlog is worked off in this time; retries of what has failed are seconds apart.
@@ -66,27 +64,6 @@ pub(super) async fn settle(world: &mut World, say: &(dyn Fn(&str) + Sync)) -> an
         differences.push(format!("{refused} anomalies could not be stored"));
     }
     Ok(Verdict { events, anomalies: anomalies.len(), dead_letters: letters.len(), switches, differences })
-}
-
-/// By which versions each partition was judged, from which offset on, as the topic of the state tells.
-fn told(topic: &[RecordBatch]) -> Told {
-    let mut told: BTreeMap<u32, BTreeMap<u64, Versions>> = BTreeMap::new();
-    for batch in topic {
-        for record in &batch.records {
-            let key = record.key.clone().unwrap_or_default();
-            // Tombstones are of those that tell nothing new.
-            let versions = Versions::of(&StateRecord { key, value: Some(record.payload.clone()) });
-            if let Some(versions) = versions {
-                told.entry(batch.partition).or_default().insert(versions.offset, versions);
-            }
-        }
-    }
-    let changes = |told: BTreeMap<u64, Versions>| {
-        let mut changes: Vec<Versions> = told.into_values().collect();
-        changes.dedup_by(|next, before| before.judges_as(&next.model_version, &next.config_version));
-        changes
-    };
-    told.into_iter().map(|(partition, told)| (partition, changes(told))).collect()
 }
 
 fn ends(batches: &[RecordBatch]) -> Ends {

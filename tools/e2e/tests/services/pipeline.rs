@@ -18,7 +18,9 @@ pub(crate) struct Outcome {
 /// demands, which is checked to the last field.
 pub(crate) async fn run(stack: &Stack, use_case: &str, events: u32, bad: Vec<NewRecord>) -> anyhow::Result<Outcome> {
     let dir = UseCaseDir::load(stack.usecases(), use_case)?;
-    let mut ml_service = stack.service("ml-service", use_case, &[])?;
+    // Where there is no sample, no model comes in between either: that is another test's matter.
+    let untrained = [("PULSE__ML_SERVICE__TRAINING_EVENTS", "1000000")];
+    let mut ml_service = stack.service("ml-service", use_case, &untrained)?;
     let scorer = ml_service.url().await?;
     let start_processor = || stack.service("stream-processor", use_case, &[("PULSE__SCORER__URL", &scorer)]);
     let mut writer = stack.service("anomaly-writer", use_case, &[])?;

@@ -127,3 +127,30 @@ fn values_obey_the_limits_beside_them() {
     }
     assert!(check(json!({"name": "b", "type": "integer", "minimum": 0.2, "maximum": 0.8})).is_err());
 }
+
+fn detectors(detectors: serde_json::Value) -> DetectorSettings {
+    let config = json!({
+        "name": "a", "features": ["x", "y"], "kafka": {"topic": "a"}, "metrics": {"prefix": "a"}, "detectors": detectors,
+    });
+    check(config).unwrap().detectors
+}
+
+#[test]
+fn a_model_is_needed_where_nothing_else_decides() {
+    for (settings, needed) in [
+        (json!({"isolation_forest": {}}), true),
+        (json!({"isolation_forest": {}, "rolling_zscore": {"decides": false}}), true),
+        (json!({"isolation_forest": {}, "rolling_zscore": {}}), false),
+        (json!({"isolation_forest": {"decides": false}, "rolling_zscore": {}}), false),
+        (json!({"rolling_zscore": {}}), false),
+    ] {
+        assert_eq!(detectors(settings.clone()).need_a_model(), needed, "{settings}");
+    }
+}
+
+#[test]
+fn a_model_sees_the_columns_that_are_named_or_all() {
+    let columns = |settings| detectors(json!({"isolation_forest": settings})).forest.unwrap().columns(["x", "y"]);
+    assert_eq!(columns(json!({})), ["x", "y"]);
+    assert_eq!(columns(json!({"features": ["y"]})), ["y"]);
+}
