@@ -51,11 +51,12 @@ struct World {
 /// When the stack does not come up.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("pulse-e2e-").tempdir()?;
-    let receivers = Receivers::start(compose::address_of_host())?;
-    let stack = Stack::new(folder.path(), &receivers)?;
+    let mut stack = Stack::new(folder.path())?;
     if !options.no_build {
         stack.build()?;
     }
+    let receivers = Receivers::start(compose::address_of_host()?)?;
+    stack.send_alerts_to(&receivers)?;
     let world = World {
         prometheus: Prometheus::new(stack.ports().prometheus),
         alerts: Alerts::new(receivers),

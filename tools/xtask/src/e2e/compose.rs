@@ -30,6 +30,8 @@ const LOG_LINES: &str = "20";
 pub(super) struct Stack {
     compose: Compose,
     ports: Ports,
+    /// What Alertmanager gets as files.
+    secrets: PathBuf,
 }
 
 /// How `docker compose` is called.
@@ -49,18 +51,17 @@ pub(super) struct Ports {
 }
 
 impl Stack {
-    /// A stack whose alerts go to `receivers`. Nothing is started yet.
+    /// A stack of which nothing is started yet.
     ///
     /// # Errors
     /// When there is no Docker engine with Compose.
-    pub(super) fn new(folder: &Path, receivers: &Receivers) -> anyhow::Result<Self> {
+    pub(super) fn new(folder: &Path) -> anyhow::Result<Self> {
         let engine = output(Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]))?;
         let version = output(Command::new("docker").args(["compose", "version", "--short"]))?;
         println!("Docker {}, Compose {}", engine.trim(), version.trim());
         let ports = Ports { dashboard: free_port()?, ml_service: free_port()?, prometheus: free_port()? };
         let secrets = folder.join("secrets");
         fs::create_dir(&secrets)?;
-        fs::write(secrets.join("webhook_url"), format!("http://{HOST}:{}/", receivers.webhook.port()))?;
         let added = json!({"services": {"alertmanager": {
             "extra_hosts": [format!("{HOST}:host-gateway")],
             "volumes": [format!("{}:/etc/alertmanager/secrets:ro", secrets.display())],
@@ -81,7 +82,6 @@ impl Stack {
             ("ALERTMANAGER_PORT", free_port()?.to_string()),
             ("GRAFANA_PORT", free_port()?.to_string()),
             ("ALERT_EMAIL_TO", "on-call@example.org".to_owned()),
-            ("ALERT_SMTP", format!("{HOST}:{}", receivers.smtp.port())),
             // The receiver of the test has no certificate.
             ("ALERT_SMTP_TLS", "false".to_owned()),
         ];
@@ -95,7 +95,17 @@ impl Stack {
             std::process::exit(if removed.is_ok() { 130 } else { 1 });
         })
         .context("cannot listen for signals")?;
-        Ok(Self { compose, ports })
+        Ok(Self { compose, ports, secrets })
+    }
+
+    /// Lets its alerts go to `receivers`, from its start on.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub(super) fn send_alerts_to(&mut self, receivers: &Receivers) -> anyhow::Result<()> {
+        fs::write(self.secrets.join("webhook_url"), format!("http://{HOST}:{}/", receivers.webhook.port()))?;
+        self.compose.variables.push(("ALERT_SMTP", format!("{HOST}:{}", receivers.smtp.port())));
+        Ok(())
     }
 
     pub(super) fn ports(&self) -> Ports {
@@ -220,15 +230,20 @@ fn remove_more() -> anyhow::Result<()> {
     output(Command::new("docker").args(["rm", "--force", MORE])).map(drop)
 }
 
-/// Where this machine listens so that containers reach it and nobody else does: its own address on Docker's default network. An engine
-/// in a virtual machine has no such address here, and brings containers to this machine's loopback.
-pub(super) fn address_of_host() -> IpAddr {
-    let template = "{{(index .IPAM.Config 0).Gateway}}";
-    let gateway = output(Command::new("docker").args(["network", "inspect", "bridge", "--format", template]));
-    let address = gateway.ok().and_then(|gateway| gateway.trim().parse().ok());
-    address
-        .filter(|&address: &IpAddr| std::net::TcpListener::bind((address, 0)).is_ok())
-        .unwrap_or(Ipv4Addr::LOCALHOST.into())
+/// Where this machine listens so that containers reach it and nobody else does: its own address on Docker's default network, as a
+/// container is told it. (What is said of the network itself lacks it on an engine that was never started before.) An engine in a
+/// virtual machine has no such address here, and brings containers to this machine's loopback.
+pub(super) fn address_of_host() -> anyhow::Result<IpAddr> {
+    let name = ["--add-host", "this-machine:host-gateway"];
+    let hosts = output(Command::new("docker").args(["run", "--rm"]).args(name).args([
+        "--entrypoint",
+        "cat",
+        IMAGE,
+        "/etc/hosts",
+    ]))?;
+    let address = hosts.lines().find_map(|line| line.strip_suffix("this-machine")?.trim().parse().ok());
+    let is_here = |&address: &IpAddr| std::net::TcpListener::bind((address, 0)).is_ok();
+    Ok(address.filter(is_here).unwrap_or(Ipv4Addr::LOCALHOST.into()))
 }
 
 /// What a command says.
