@@ -120,6 +120,14 @@ pub struct StateRecord {
     pub value: Option<Bytes>,
 }
 
+impl StateRecord {
+    /// Bytes that it takes, as far as they depend on what is in it.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 /// What stands for one partition: where its group goes on, and its state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Restored {

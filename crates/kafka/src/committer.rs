@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pulse_core::ports::{Commit, Committer, Restored};
+use pulse_core::ports::{Commit, Committer, Restored, StateRecord};
 use rdkafka::Offset;
 use rdkafka::consumer::BaseConsumer;
 
@@ -131,9 +131,7 @@ impl KafkaCommitter {
 
     async fn check(&self, commit: &Commit, state_topic: Topic) -> Result<(), KafkaError> {
         self.shared.catalog.check(&commit.outputs).await?;
-        let sizes =
-            commit.state.iter().map(|state| state.key.len() + state.value.as_ref().map_or(0, |value| value.len()));
-        match sizes.max() {
+        match commit.state.iter().map(StateRecord::encoded_bytes).max() {
             Some(bytes) if bytes + crate::catalog::OVERHEAD > state_topic.limit => Err(KafkaError::StateTooLarge {
                 topic: self.shared.state_topic.to_string(),
                 bytes,
@@ -227,12 +225,10 @@ impl KafkaCommitter {
 
     fn asking(&self) -> Result<Aside<BaseConsumer<Context>>, KafkaError> {
         let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-        let consumer = match asking.take() {
-            Some(consumer) => consumer,
-            None => self.shared.onlooker()?,
-        };
-        *asking = Some(consumer.clone());
-        Ok(consumer)
+        if let Some(consumer) = &*asking {
+            return Ok(consumer.clone());
+        }
+        Ok(asking.insert(self.shared.onlooker()?).clone())
     }
 
     async fn wait_for(&self, mut answer: partition::Answer) -> Result<(), KafkaError> {

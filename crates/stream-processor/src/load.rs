@@ -2,7 +2,6 @@
 
 use std::iter::Sum;
 
-use bytes::Bytes;
 use pulse_core::NewRecord;
 use pulse_core::ports::StateRecord;
 
@@ -19,9 +18,11 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn of(done: &Done) -> Self {
-        let state = |record: &StateRecord| record.key.len() + record.value.as_ref().map_or(0, Bytes::len);
         let outputs: usize = done.outcome.outputs.iter().map(NewRecord::encoded_bytes).sum();
-        Self { records: done.outcome.counts.read, bytes: outputs + done.state.iter().map(state).sum::<usize>() }
+        Self {
+            records: done.outcome.counts.read,
+            bytes: outputs + done.state.iter().map(StateRecord::encoded_bytes).sum::<usize>(),
+        }
     }
 
     /// Whether it is as much as `limit` allows, in records or in bytes.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use pulse_core::NewRecord;
-use pulse_core::ports::{Commit, Restored};
+use pulse_core::ports::{Commit, Restored, StateRecord};
 use rdkafka::consumer::{BaseConsumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError as Native, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseProducer, Producer as _};
@@ -299,9 +299,7 @@ impl Worker {
 /// which, it is the largest of all outputs.
 fn too_large(commit: &Commit, topic: Option<String>, state_topic: &str) -> Option<KafkaError> {
     if let Some(topic) = topic.as_ref().filter(|topic| *topic == state_topic) {
-        let sizes =
-            commit.state.iter().map(|state| state.key.len() + state.value.as_ref().map_or(0, |value| value.len()));
-        let bytes = sizes.max()?;
+        let bytes = commit.state.iter().map(StateRecord::encoded_bytes).max()?;
         return Some(KafkaError::StateTooLarge { topic: topic.clone(), bytes, limit: bytes });
     }
     let is_meant = |output: &&NewRecord| topic.as_ref().is_none_or(|topic| **topic == *output.topic);

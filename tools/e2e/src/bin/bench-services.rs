@@ -11,6 +11,8 @@ use anyhow::Context as _;
 use pulse_e2e::{Process, Stack, get, until};
 
 const EVENTS: &str = "pulse_processor_events_total";
+/// Events that are waited for at once, however many there are: nothing is waited for without end.
+const PART: u32 = 1_000_000;
 /// How long the stream for the latency goes on.
 const STREAM: Duration = Duration::from_secs(20);
 /// Events per second of the stream.
@@ -33,10 +35,12 @@ fn as_fast_as_possible(events: &str) -> [(&str, &str); 2] {
 
 async fn backlog(stack: &Stack, use_case: &str, events: u32) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut simulator = stack.service("simulator", use_case, &as_fast_as_possible(&events.to_string()))?;
-    anyhow::ensure!(simulator.end().await?.success(), "{:?}", simulator.said());
+    for part in parts(events) {
+        let mut simulator = stack.service("simulator", use_case, &as_fast_as_possible(&part.to_string()))?;
+        anyhow::ensure!(simulator.end().await?.success(), "{:?}", simulator.said());
+    }
     println!("{use_case}, {events} events, one broker, all on this machine");
-    println!("  produced   {:>9.0} events/s, start of the simulator included", per_second(events, started.elapsed()));
+    println!("  produced   {:>9.0} events/s, starts of the simulator included", per_second(events, started.elapsed()));
 
     let mut ml_service = stack.service("ml-service", use_case, &[])?;
     ml_service.ready().await?;
@@ -47,14 +51,18 @@ async fn backlog(stack: &Stack, use_case: &str, events: u32) -> anyhow::Result<(
     let mut processor = stack.service("stream-processor", use_case, &[("PULSE__SCORER__URL", &url)])?;
     processor.ready().await?;
     let mut began = None;
-    until("the backlog", async || {
-        let done = processor.metric(EVENTS, "").await?;
-        if done > 0.0 && began.is_none() {
-            began = Some((Instant::now(), done));
-        }
-        Ok(done >= f64::from(events))
-    })
-    .await?;
+    let mut wanted = 0;
+    for part in parts(events) {
+        wanted += part;
+        until("the backlog", async || {
+            let done = processor.metric(EVENTS, "").await?;
+            if done > 0.0 && began.is_none() {
+                began = Some((Instant::now(), done));
+            }
+            Ok(done >= f64::from(wanted))
+        })
+        .await?;
+    }
     let (since, before) = began.context("nothing was processed")?;
     println!("  judged     {:>9.0} events/s", (f64::from(events) - before) / since.elapsed().as_secs_f64());
     println!("             {:>9.0} events/s, start of the processor included", per_second(events, started.elapsed()));
@@ -70,6 +78,11 @@ async fn backlog(stack: &Stack, use_case: &str, events: u32) -> anyhow::Result<(
         process.stop().await?;
     }
     Ok(())
+}
+
+/// `events` in parts that are small enough to be waited for.
+fn parts(events: u32) -> impl Iterator<Item = u32> {
+    (0..events.div_ceil(PART)).map(move |part| PART.min(events - part * PART))
 }
 
 async fn stream(stack: &Stack, use_case: &str) -> anyhow::Result<()> {
