@@ -52,11 +52,7 @@ pub(super) async fn wait(
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     let (mut told, mut said_at) = (String::new(), None::<Instant>);
     loop {
-        let found = match pool.resolve(Instant::now()).await {
-            Ok(()) => find(pool, use_case, None).await,
-            Err(error) => Err(error),
-        };
-        let error = match found {
+        let error = match look(pool, use_case).await {
             Ok(Found::Model(model)) => return Ok(Some(model)),
             Ok(Found::Never(reason)) => {
                 let url = pool.server.base();
@@ -77,6 +73,12 @@ pub(super) async fn wait(
         }
         tokio::time::sleep(backoff.pause(rand::random())).await;
     }
+}
+
+/// Looks the addresses up, and asks whether they have a model.
+pub(super) async fn look(pool: &Pool, use_case: &str) -> Result<Found, RemoteError> {
+    pool.resolve(Instant::now()).await?;
+    find(pool, use_case, None).await
 }
 
 /// Asks all addresses at once for the model in force. Those that have the one that is taken are asked from now on.

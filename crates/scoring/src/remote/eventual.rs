@@ -6,7 +6,6 @@ use std::time::Duration;
 use pulse_core::Matrix;
 use pulse_core::ports::{Scorer, Scores};
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::RemoteScorer;
 use super::connect::{self, Found, FoundModel};
@@ -93,11 +92,7 @@ impl Way {
 async fn look(pool: Pool, use_case: String, columns: Vec<String>, way: Arc<Way>) {
     loop {
         tokio::time::sleep(LOOK).await;
-        let found = match pool.resolve(Instant::now()).await {
-            Ok(()) => connect::find(&pool, &use_case, None).await,
-            Err(error) => Err(error),
-        };
-        let error = match found {
+        let error = match connect::look(&pool, &use_case).await {
             Ok(Found::Model(model)) if model.columns == columns => {
                 // Nobody else sets it.
                 drop(way.model.set(RemoteScorer::of(pool, &use_case, model)));
