@@ -166,7 +166,7 @@ fn read<N: Branch>(reader: &mut Reader<'_>, columns: usize) -> Result<Tree<N>, D
         expected.extend([0.0; 2]);
         open.extend([(first + 1, depth + 1), (first, depth + 1)]);
     }
-    Ok(Tree::new(&nodes, &expected, deepest))
+    Ok(Tree::new(&nodes, &expected, columns, deepest))
 }
 
 const CUT: DecodeError = DecodeError::Invalid("its end is missing");

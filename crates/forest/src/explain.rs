@@ -12,7 +12,7 @@
 //! so that the reductions are positive in sum exactly where the score is above 0.5.
 
 use linfa::Float;
-use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis};
 
 use crate::forest::{IsolationForest, Trees, with_trees};
 use crate::layout::narrow;
@@ -21,6 +21,8 @@ use crate::tree::{Branch, LANES, TREES, Tree};
 
 /// Bytes of the fastest cache of a usual machine.
 const FASTEST_CACHE: usize = 32 << 10;
+/// Bytes of rows that pass a tree with its table before the next: a part of the second cache, in which the table has room, too.
+const SOME_ROWS: usize = 256 << 10;
 /// Bytes of rows that pass a tree before the next where a tree has to be fetched again from a slow cache each time: so many rows that
 /// this hardly counts. They come one after another, which caches foresee.
 const MANY_ROWS: usize = 1 << 20;
@@ -90,8 +92,10 @@ impl IsolationForest {
         (totals.mapv_into(|total| self.score_of(total)), shares)
     }
 
-    fn per_tree(&self, credit: f32) -> f64 {
-        f64::from(credit) / self.trees() as f64
+    /// Makes the credits of a row reductions.
+    fn per_tree(&self, credits: &[f32], reductions: &mut [f64]) {
+        let trees = self.trees() as f64;
+        reductions.iter_mut().zip(credits).for_each(|(reduction, &credit)| *reduction = f64::from(credit) / trees);
     }
 
     /// Lays out a row, and behind it the missing value that leaves look at.
@@ -131,7 +135,9 @@ impl IsolationForest {
             let [path_length] = Tree::credit(std::array::from_ref(tree), row, &mut path, &mut credits);
             total += f64::from(path_length);
         }
-        (total, credits[..self.columns].iter().map(|&credit| self.per_tree(credit)).collect())
+        let mut reductions = vec![0.0; self.columns];
+        self.per_tree(&credits, &mut reductions);
+        (total, reductions)
     }
 
     /// As [`reduce`](Self::reduce), of many rows.
@@ -147,10 +153,13 @@ impl IsolationForest {
             return (totals, reductions);
         }
         let all = (totals.view_mut(), reductions.view_mut());
+        // Rows that are laid out much longer than they are get into each other's way in caches.
         with_trees!(&self.trees, trees => match self.columns {
             0..8 => self.reduce_rows::<_, F, 8>(trees, rows, all),
             8..32 => self.reduce_rows::<_, F, 32>(trees, rows, all),
-            32..128 => self.reduce_rows::<_, F, 128>(trees, rows, all),
+            32..64 => self.reduce_rows::<_, F, 64>(trees, rows, all),
+            64..128 => self.reduce_rows::<_, F, 128>(trees, rows, all),
+            128..256 => self.reduce_rows::<_, F, 256>(trees, rows, all),
             // More than MAX_COLUMNS.
             _ => self.reduce_rows::<_, F, 1024>(trees, rows, all),
         });
@@ -173,7 +182,11 @@ impl IsolationForest {
         let chunks = chunks.zip(totals.axis_chunks_iter_mut(Axis(0), blocks * BLOCK));
         for ((rows, totals), mut reductions) in chunks.zip(reductions.axis_chunks_iter_mut(Axis(0), blocks * BLOCK)) {
             for (row, pairs) in rows.rows().into_iter().zip(&mut laid_out) {
-                self.lay_out::<N, F>(row.iter().copied(), pairs);
+                // A slice takes half the time.
+                match row.as_slice() {
+                    Some(row) => self.lay_out::<N, F>(row.iter().copied(), pairs),
+                    None => self.lay_out::<N, F>(row.iter().copied(), pairs),
+                }
             }
             credits.fill([0.0; COLUMNS]);
             lengths.fill(0.0);
@@ -184,23 +197,26 @@ impl IsolationForest {
                 }
             }
             totals.into_iter().zip(&lengths).for_each(|(total, &length)| *total = length);
-            for (mut reductions, row) in reductions.rows_mut().into_iter().zip(&credits) {
-                reductions.iter_mut().zip(row).for_each(|(reduction, &credit)| *reduction = self.per_tree(credit));
-            }
+            let reductions = reductions.rows_mut().into_iter().filter_map(ArrayViewMut1::into_slice);
+            reductions.zip(&credits).for_each(|(reductions, credits)| self.per_tree(credits, reductions));
         }
     }
 
     /// How many blocks of rows, of so many bytes each, pass one tree before the next.
     fn blocks_at_once<N: Branch>(trees: &[Tree<N>], bytes: usize) -> usize {
-        let large = trees.iter().any(|tree| tree.bytes() > FASTEST_CACHE);
-        (if large { MANY_ROWS } else { FASTEST_CACHE / 2 } / bytes).max(1)
+        let room = match N::LOOKS {
+            false => SOME_ROWS,
+            true if trees.iter().any(|tree| tree.bytes() > FASTEST_CACHE) => MANY_ROWS,
+            true => FASTEST_CACHE / 2,
+        };
+        (room / bytes).max(1)
     }
 }
 
 /// Makes reductions shares.
 fn to_shares(reductions: &mut [f64]) {
     reductions.iter_mut().for_each(|reduction| *reduction = reduction.max(0.0));
-    let total: f64 = reductions.iter().sum();
+    let total = ArrayView1::from(&*reductions).sum();
     if total > 0.0 {
         reductions.iter_mut().for_each(|share| *share /= total);
     } else {

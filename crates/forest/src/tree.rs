@@ -5,8 +5,10 @@
 //! slots are powers of two that are known when this is compiled, no index has to be checked, which saves a third of the time.
 
 use crate::codec::{DecodeError, Reader};
+use table::Table;
 
 pub(crate) mod credit;
+mod table;
 
 /// Rows that walk through a tree side by side.
 pub(crate) const LANES: usize = 16;
@@ -46,6 +48,11 @@ pub(crate) trait Branch: Copy + Send + Sync {
     /// The second child of a split, of which this is the `index`th node; none for a leaf.
     fn second_child(&self, index: u32) -> Option<u32>;
 
+    /// The children of a split, of which this is the `index`th node.
+    fn children(&self, index: u32) -> Option<[u32; 2]> {
+        self.second_child(index).map(|second| [second - 1, second])
+    }
+
     /// Writes where a split cuts: a number below 65535 first.
     fn write(&self, bytes: &mut Vec<u8>);
 
@@ -75,37 +82,77 @@ pub(crate) struct Tree<N> {
     nodes: Box<[N]>,
     /// What nodes do not keep of the path lengths that are expected from them.
     expected: Box<[f32]>,
+    /// By how much what is expected from a node is less than from its parent, as long as `nodes`; nothing where it is not looked at.
+    reductions: Box<[f32]>,
     /// How many nodes there are without the copies.
     used: usize,
     depth: u32,
+    /// What paths credit.
+    table: Option<Table>,
 }
 
 impl<N: Branch> Tree<N> {
-    /// A tree whose deepest leaf is `depth` splits below the root.
-    pub(crate) fn new(nodes: &[N], expected: &[f32], depth: u32) -> Self {
+    /// A tree on `columns` columns whose deepest leaf is `depth` splits below the root.
+    pub(crate) fn new(nodes: &[N], expected: &[f32], columns: usize, depth: u32) -> Self {
+        let table = Table::new(nodes, expected, columns);
+        let reductions = if N::LOOKS || table.is_some() { Box::default() } else { pad(&reductions(nodes, expected)) };
         let mut nodes = pad(nodes);
         let mut keep = |(index, &expected): (usize, &f32)| {
             let is_leaf = nodes[index].second_child(index as u32).is_none();
             nodes[index].keep(if is_leaf { -expected.abs() } else { expected.abs() })
         };
-        let apart: Vec<f32> = expected.iter().enumerate().filter_map(&mut keep).collect();
-        Self { nodes, expected: pad(&apart), used: expected.len(), depth }
+        let apart = expected.iter().enumerate().filter_map(&mut keep).collect();
+        Self { nodes, expected: apart, reductions, used: expected.len(), depth, table }
+    }
+
+    /// The same tree, which credits step by step.
+    #[cfg(test)]
+    fn without_table(&self) -> Self {
+        let expected: Vec<f32> = (0..self.used as u32).map(|index| self.expected(index)).collect();
+        Self { table: None, reductions: pad(&reductions(self.nodes(), &expected)), ..self.clone() }
     }
 
     /// Adds the path lengths of `rows` to `totals`; there are a multiple of [`LANES`] of them.
     #[inline]
     pub(crate) fn add_path_lengths<const SLOTS: usize>(&self, rows: &[[f32; SLOTS]], totals: &mut [f64]) {
+        let mut totals = totals.as_chunks_mut::<LANES>().0.iter_mut();
+        self.walk_rows(
+            rows,
+            |row, slot| row[slot & (SLOTS - 1)],
+            |_, path_lengths| {
+                if let Some(totals) = totals.next() {
+                    add(totals, path_lengths);
+                }
+            },
+        );
+    }
+
+    /// Walks of `rows`, [`LANES`] at a time, whose leaves and path lengths `arrive` is told; `value` tells of a row and a slot the
+    /// value there.
+    #[inline]
+    fn walk_rows<Row>(
+        &self,
+        rows: &[Row],
+        value: impl Fn(&Row, usize) -> f32 + Copy,
+        mut arrive: impl FnMut([u32; LANES], [f32; LANES]),
+    ) {
+        let rows = rows.as_chunks::<LANES>().0;
         macro_rules! fixed {
             ($($nodes:literal)*) => {
                 match self.nodes.len() {
                     $($nodes => {
                         if let Ok(nodes) = <&[N; $nodes]>::try_from(&*self.nodes) {
-                            add_all(rows, totals, |rows| walk_fixed(nodes, rows, self.depth));
+                            for rows in rows {
+                                let leaves = walk_fixed(nodes, rows, value, self.depth);
+                                arrive(leaves, leaves.map(|leaf| nodes[leaf as usize & ($nodes - 1)].path_length()));
+                            }
                         }
                     })*
-                    _ => add_all(rows, totals, |rows| {
-                        walk(|_, at| &self.nodes[at as usize], |lane, slot| rows[lane][slot & (SLOTS - 1)], self.depth)
-                    }),
+                    _ => for rows in rows {
+                        let node = |_, at| &self.nodes[at as usize];
+                        let leaves = walk(node, |lane, slot| value(&rows[lane], slot), self.depth);
+                        arrive(leaves, leaves.map(|leaf| self.nodes[leaf as usize].path_length()));
+                    },
                 }
             };
         }
@@ -114,13 +161,19 @@ impl<N: Branch> Tree<N> {
 
     /// Path lengths of one row, given by its slots, in some trees.
     pub(crate) fn path_lengths(trees: &[Self; TREES], row: impl Fn(usize) -> f32) -> [f32; TREES] {
+        let leaves = Self::leaves(trees, row);
+        std::array::from_fn(|tree| trees[tree].nodes[leaves[tree] as usize].path_length())
+    }
+
+    /// The leaves of one row, given by its slots, in some trees.
+    fn leaves<const WALKS: usize>(trees: &[Self; WALKS], row: impl Fn(usize) -> f32) -> [u32; WALKS] {
         walk(|tree, at| &trees[tree].nodes[at as usize], |_, slot| row(slot), depth_of(trees))
     }
 
     /// Path length of one row, given by its slots.
     pub(crate) fn path_length(&self, row: impl Fn(usize) -> f32) -> f32 {
-        let [path_length] = walk(|_, at| &self.nodes[at as usize], |_, slot| row(slot), self.depth);
-        path_length
+        let [leaf] = Self::leaves(std::array::from_ref(self), row);
+        self.nodes[leaf as usize].path_length()
     }
 
     /// The nodes, as they were given to [`new`](Self::new).
@@ -147,6 +200,17 @@ impl<N: Branch> Tree<N> {
     }
 }
 
+/// By how much what is expected from each node is less than from its parent; 0 for the root.
+fn reductions<N: Branch>(nodes: &[N], expected: &[f32]) -> Vec<f32> {
+    let mut reductions = vec![0.0; nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        for child in node.children(index as u32).into_iter().flatten() {
+            reductions[child as usize] = expected[index] - expected[child as usize];
+        }
+    }
+    reductions
+}
+
 fn pad<T: Copy>(items: &[T]) -> Box<[T]> {
     let mut padded = items.to_vec();
     if let Some(&last) = items.last() {
@@ -160,42 +224,32 @@ fn depth_of<N: Branch>(trees: &[Tree<N>]) -> u32 {
 }
 
 #[inline]
-fn add_all<const SLOTS: usize>(
-    rows: &[[f32; SLOTS]],
-    totals: &mut [f64],
-    walk: impl Fn(&[[f32; SLOTS]; LANES]) -> [f32; LANES],
-) {
-    for (rows, totals) in rows.as_chunks::<LANES>().0.iter().zip(totals.chunks_exact_mut(LANES)) {
-        add(totals, walk(rows));
-    }
-}
-
-#[inline]
-fn add(totals: &mut [f64], path_lengths: [f32; LANES]) {
+fn add(totals: &mut [f64; LANES], path_lengths: [f32; LANES]) {
     for (total, path_length) in totals.iter_mut().zip(path_lengths) {
         *total += f64::from(path_length);
     }
 }
 
-/// [`walk`] of rows through one tree, where nothing has to be checked: masks change no index.
+/// [`walk`] of rows through one tree, where no index has to be checked: the mask changes none.
 #[inline(never)]
-fn walk_fixed<N: Branch, const NODES: usize, const SLOTS: usize>(
+fn walk_fixed<N: Branch, Row, const NODES: usize>(
     nodes: &[N; NODES],
-    rows: &[[f32; SLOTS]; LANES],
+    rows: &[Row; LANES],
+    value: impl Fn(&Row, usize) -> f32,
     depth: u32,
-) -> [f32; LANES] {
-    const { assert!(NODES.is_power_of_two() && SLOTS.is_power_of_two()) }
-    walk(|_, at| &nodes[at as usize & (NODES - 1)], |lane, slot| rows[lane][slot & (SLOTS - 1)], depth)
+) -> [u32; LANES] {
+    const { assert!(NODES.is_power_of_two()) }
+    walk(|_, at| &nodes[at as usize & (NODES - 1)], |lane, slot| value(&rows[lane], slot), depth)
 }
 
-/// Some walks side by side, to the leaves, whose path lengths it gives: `node` tells of a walk and an index the node there, `value`
+/// Some walks side by side, to the leaves that it gives: `node` tells of a walk and an index the node there, `value`
 /// of a walk and a slot the value there.
 #[inline(always)]
 fn walk<'a, N: Branch + 'a, const WALKS: usize>(
     node: impl Fn(usize, u32) -> &'a N,
     value: impl Fn(usize, usize) -> f32,
     depth: u32,
-) -> [f32; WALKS] {
+) -> [u32; WALKS] {
     let mut at = [0; WALKS];
     for _ in 0..depth {
         let before = at;
@@ -206,5 +260,5 @@ fn walk<'a, N: Branch + 'a, const WALKS: usize>(
             break;
         }
     }
-    std::array::from_fn(|walk| node(walk, at[walk]).path_length())
+    at
 }

@@ -3,7 +3,7 @@
 //! A step of these costs a multiple of one that only leads on, and a row that is explained is credited in every tree, so it matters
 //! more that none is in vain: see [`credit_walks`].
 
-use super::{Branch, LANES, Tree, depth_of};
+use super::{Branch, LANES, Tree, add, depth_of};
 
 /// Rows that walk through a tree together: as many as fit, with their credits, into the fastest cache beside nodes.
 pub(crate) const BLOCK: usize = 64;
@@ -21,25 +21,46 @@ impl<N: Branch> Tree<N> {
         credits: &mut [[f32; COLUMNS]; BLOCK],
         totals: &mut [f64; BLOCK],
     ) {
+        let rows_that_are = number.min(BLOCK).next_multiple_of(LANES);
         if N::LOOKS {
             let leaves = credit_walks(&self.nodes, rows, number, credits);
             for (total, leaf) in totals.iter_mut().zip(leaves) {
                 *total += f64::from(self.nodes[leaf as usize].path_length());
             }
-            return;
+        } else if let Some(table) = &self.table {
+            let credits = credits.as_chunks_mut::<LANES>().0.iter_mut();
+            let mut lanes = credits.zip(totals.as_chunks_mut::<LANES>().0);
+            let value = |row: &Pairs<COLUMNS>, slot: usize| row.as_flattened()[slot & (2 * COLUMNS - 1)];
+            self.walk_rows(&rows[..rows_that_are], value, |leaves, path_lengths| {
+                if let Some((credits, totals)) = lanes.next() {
+                    table.add_all(leaves, credits);
+                    add(totals, path_lengths);
+                }
+            });
+        } else {
+            self.credit_steps(&rows[..rows_that_are], credits, totals);
         }
+    }
+
+    /// Credits each step of rows, which are a multiple of [`LANES`].
+    fn credit_steps<const COLUMNS: usize>(
+        &self,
+        rows: &[Pairs<COLUMNS>],
+        credits: &mut [[f32; COLUMNS]],
+        totals: &mut [f64],
+    ) {
         let lanes = rows.as_chunks::<LANES>().0.iter().zip(credits.as_chunks_mut::<LANES>().0);
-        let lanes = lanes.zip(totals.as_chunks_mut::<LANES>().0).take(number.div_ceil(LANES));
+        let lanes = lanes.zip(totals.as_chunks_mut::<LANES>().0);
         macro_rules! fixed {
             ($($nodes:literal)*) => {
                 match self.nodes.len() {
                     $($nodes => {
                         let nodes = <&[N; $nodes]>::try_from(&*self.nodes);
-                        let expected = <&[f32; $nodes]>::try_from(&*self.expected);
-                        if let (Ok(nodes), Ok(expected)) = (nodes, expected) {
+                        let reductions = <&[f32; $nodes]>::try_from(&*self.reductions);
+                        if let (Ok(nodes), Ok(reductions)) = (nodes, reductions) {
                             let node = |at: u32| {
                                 let at = at as usize & ($nodes - 1);
-                                (&nodes[at], expected[at])
+                                (&nodes[at], reductions[at])
                             };
                             lanes.for_each(|((rows, credits), totals)| {
                                 credit_lanes(node, rows, self.depth, credits, totals);
@@ -47,7 +68,7 @@ impl<N: Branch> Tree<N> {
                         }
                     })*
                     _ => {
-                        let node = |at: u32| (&self.nodes[at as usize], self.expected(at));
+                        let node = |at: u32| (&self.nodes[at as usize], self.reductions[at as usize]);
                         lanes.for_each(|((rows, credits), totals)| {
                             credit_lanes(node, rows, self.depth, credits, totals);
                         });
@@ -68,19 +89,16 @@ impl<N: Branch> Tree<N> {
     ) -> [f32; WALKS] {
         let values = row.as_flattened();
         // The walks come first: each step of them waits for the one before, and none of these for any other.
-        let mut at = [0; WALKS];
-        paths.clear();
-        paths.push(at);
-        for _ in 0..depth_of(trees) {
-            for (tree, at) in trees.iter().zip(&mut at) {
-                *at = tree.nodes[*at as usize].next(|slot| values[slot]);
-            }
-            if N::LOOKS && paths.last() == Some(&at) {
-                break;
-            }
-            paths.push(at);
-        }
+        let leaves = if trees.iter().all(|tree| tree.table.is_some()) {
+            Self::leaves(trees, |slot| values[slot])
+        } else {
+            Self::record(trees, |slot| values[slot], paths)
+        };
         for (walk, tree) in trees.iter().enumerate() {
+            if let Some(table) = &tree.table {
+                table.add(leaves[walk], credits);
+                continue;
+            }
             for [from, to] in paths.array_windows() {
                 let (from, to) = (from[walk], to[walk]);
                 if from == to {
@@ -94,7 +112,28 @@ impl<N: Branch> Tree<N> {
                 );
             }
         }
-        std::array::from_fn(|walk| trees[walk].nodes[at[walk] as usize].path_length())
+        std::array::from_fn(|walk| trees[walk].nodes[leaves[walk] as usize].path_length())
+    }
+
+    /// [`leaves`](Self::leaves), with all nodes on the way to them.
+    fn record<const WALKS: usize>(
+        trees: &[Self; WALKS],
+        row: impl Fn(usize) -> f32,
+        paths: &mut Vec<[u32; WALKS]>,
+    ) -> [u32; WALKS] {
+        let mut at = [0; WALKS];
+        paths.clear();
+        paths.push(at);
+        for _ in 0..depth_of(trees) {
+            for (tree, at) in trees.iter().zip(&mut at) {
+                *at = tree.nodes[*at as usize].next(&row);
+            }
+            if N::LOOKS && paths.last() == Some(&at) {
+                break;
+            }
+            paths.push(at);
+        }
+        at
     }
 }
 
@@ -140,7 +179,8 @@ fn credit_walks<N: Branch, const COLUMNS: usize>(
     leaves
 }
 
-/// Walks of rows through one tree, where `node` tells of an index the node there and what is expected from it.
+/// Walks of rows through one tree, where `node` tells of an index the node there and by how much less is expected
+/// from it than from its parent.
 #[inline(always)]
 fn credit_lanes<'a, N: Branch + 'a, const COLUMNS: usize>(
     node: impl Fn(u32) -> (&'a N, f32),
@@ -150,19 +190,18 @@ fn credit_lanes<'a, N: Branch + 'a, const COLUMNS: usize>(
     totals: &mut [f64; LANES],
 ) {
     let mut at = [0; LANES];
-    let mut expected = [node(0).1; LANES];
     for _ in 0..depth {
         for lane in 0..LANES {
             let pairs = &rows[lane];
             let (from, _) = node(at[lane]);
             at[lane] = from.next(|slot| pairs.as_flattened()[slot & (2 * COLUMNS - 1)]);
-            let (_, after) = node(at[lane]);
+            let (_, reduction) = node(at[lane]);
+            // A walk that has arrived credits the slot behind the columns, which nobody looks at.
             from.credit(
                 |column| pairs[column & (COLUMNS - 1)][1],
-                expected[lane] - after,
+                reduction,
                 |column, share| credits[lane][column & (COLUMNS - 1)] += share,
             );
-            expected[lane] = after;
         }
     }
     for (total, at) in totals.iter_mut().zip(at) {
@@ -186,11 +225,14 @@ mod tests {
 
     const COLUMNS: usize = 4;
 
-    /// A tree on `rows`, and what it credits: row by row, and of all rows together.
-    fn credited<N: Branch>(rows: &Array2<f64>, seed: u64) -> (Tree<N>, Vec<Vec<f32>>, Vec<Vec<f32>>) {
+    fn grow<N: Branch>(rows: &Array2<f64>, seed: u64) -> Tree<N> {
         let params = ForestParams::accurate().columns_per_split(3).seed(seed).check().unwrap();
         let mean = MeanPathLength::up_to(4096);
-        let tree: Tree<N> = Grower::new(rows.view(), &params, &mean).grow(0).0;
+        Grower::new(rows.view(), &params, &mean).grow(0).0
+    }
+
+    /// What a tree credits the columns of `rows` with: row by row, and of all rows together.
+    fn credited<N: Branch>(tree: &Tree<N>, rows: &Array2<f64>) -> [Vec<Vec<f32>>; 2] {
         let mut laid_out = [[[0.0; 2]; COLUMNS]; BLOCK];
         for (pairs, row) in laid_out.iter_mut().zip(rows.rows()) {
             let values = row.iter().copied().map(narrow).chain([f32::NAN]);
@@ -199,8 +241,8 @@ mod tests {
         let number = rows.nrows().min(BLOCK);
         let alone = laid_out[..number].iter().map(|row| {
             let mut credits = vec![0.0; COLUMNS];
-            Tree::credit(std::array::from_ref(&tree), row, &mut Vec::new(), &mut credits);
-            credits
+            Tree::credit(std::array::from_ref(tree), row, &mut Vec::new(), &mut credits);
+            credits[..rows.ncols()].to_vec()
         });
         let mut together = [[0.0; COLUMNS]; BLOCK];
         let mut totals = [0.0; BLOCK];
@@ -208,18 +250,23 @@ mod tests {
         for (total, row) in totals.into_iter().zip(&laid_out).take(number) {
             assert_eq!(total, f64::from(tree.path_length(|slot| row.as_flattened()[slot])));
         }
-        let (alone, together) = (alone.collect(), together[..number].iter().map(|row| row.to_vec()).collect());
-        (tree, alone, together)
+        [alone.collect(), together[..number].iter().map(|row| row[..rows.ncols()].to_vec()).collect()]
     }
 
     fn check<N: Branch>(rows: &Array2<f64>, seed: u64) -> Result<(), TestCaseError> {
-        let (tree, alone, together) = credited::<N>(rows, seed);
+        let tree = grow::<N>(rows, seed);
+        let [alone, together] = credited(&tree, rows);
         prop_assert_eq!(&alone, &together);
-        for (row, credits) in rows.rows().into_iter().zip(alone) {
+        for (row, credits) in rows.rows().into_iter().zip(&alone) {
             let mut slots = vec![0.0; 2 * COLUMNS];
             crate::layout::lay_out(row.iter().copied(), &mut slots);
             let (sum, length) = (credits.iter().sum::<f32>(), tree.path_length(|slot| slots[slot]));
             prop_assert!((tree.expected(0) - length - sum).abs() < 1e-3, "{sum}, {length}");
+        }
+        let [steps, together] = credited(&tree.without_table(), rows);
+        prop_assert_eq!(&steps, &together);
+        for (steps, credits) in steps.iter().flatten().zip(alone.iter().flatten()) {
+            prop_assert!((steps - credits).abs() < 1e-3, "{steps} by steps, {credits} by a table");
         }
         Ok(())
     }
