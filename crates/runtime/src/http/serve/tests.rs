@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::*;
 
@@ -22,14 +22,14 @@ struct Server {
 }
 
 async fn start(router: Router) -> Server {
-    start_with_grace(router, GRACE).await
+    start_within(router, Limits { grace: GRACE, head: HEAD }).await
 }
 
-async fn start_with_grace(router: Router, grace: Duration) -> Server {
+async fn start_within(router: Router, limits: Limits) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let task = tokio::spawn(serve_with_grace(listener, router, stop.clone(), grace));
+    let task = tokio::spawn(serve_within(listener, router, stop.clone(), limits));
     Server { addr, stop, task }
 }
 
@@ -114,9 +114,39 @@ async fn a_request_that_never_ends_is_given_up() {
             std::future::pending::<&'static str>().await
         }
     };
-    let server = start_with_grace(Router::new().route("/endless", get(endless)), Duration::from_millis(50)).await;
+    let limits = Limits { grace: Duration::from_millis(50), head: HEAD };
+    let server = start_within(Router::new().route("/endless", get(endless)), limits).await;
     let _client = request(server.addr, "/endless").await;
     entered.notified().await;
     server.stop.cancel();
     timeout(GRACE, server.task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_and_a_connection_that_lies_idle_are_closed() {
+    let limits = Limits { grace: GRACE, head: Duration::from_millis(200) };
+    let server = start_within(Router::new().route("/", get(|| async { "hello" })), limits).await;
+    let mut slow = TcpStream::connect(server.addr).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: te").await.unwrap();
+    let mut silent = TcpStream::connect(server.addr).await.unwrap();
+    let mut idle = request(server.addr, "/").await;
+    read_until(&mut idle, "hello").await;
+    for connection in [&mut slow, &mut silent, &mut idle] {
+        let mut rest = Vec::new();
+        timeout(GRACE, connection.read_to_end(&mut rest)).await.unwrap().unwrap();
+        assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+    }
+    read_until(&mut request(server.addr, "/").await, "hello").await;
+}
+
+#[tokio::test]
+async fn a_request_may_take_longer_than_its_head() {
+    let limits = Limits { grace: GRACE, head: Duration::from_millis(100) };
+    let slow = || async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        "done"
+    };
+    let server = start_within(Router::new().route("/slow", get(slow)), limits).await;
+    let mut client = request(server.addr, "/slow").await;
+    read_until(&mut client, "done").await;
 }
