@@ -5,8 +5,6 @@
 #[path = "support/anomalies.rs"]
 #[allow(dead_code, reason = "each test uses a part")]
 mod anomalies;
-#[path = "support/browser.rs"]
-mod browser;
 #[path = "support/fixture.rs"]
 #[allow(dead_code, reason = "each test uses a part")]
 mod fixture;
@@ -15,11 +13,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anomalies::Sketch;
-use browser::Browser;
-use fantoccini::Locator;
 use fixture::{Fixture, quick};
 use pulse_core::ports::Clock;
 use pulse_runtime::{SystemClock, http};
+use pulse_testkit::browser::{Browser, Locator};
 use serde_json::Value;
 
 const ROWS: &str = "document.querySelectorAll('#rows tr').length";

@@ -1,4 +1,4 @@
-//! What tests share: sample records and anomalies, a clock that stands still, a file that goes away, and the contract
+//! What tests share: sample records and anomalies, a clock that stands still, a file that goes away, a browser, and the contract
 //! suites that every backend of the ports in [`pulse_core::ports`] must pass.
 //!
 //! A backend implements [`LogBackend`] and [`AnomalyBackend`] in its test target and runs every suite by
@@ -6,6 +6,8 @@
 
 mod samples;
 
+#[cfg(feature = "browser-tests")]
+pub mod browser;
 mod clock;
 mod temp;
 

@@ -26,7 +26,7 @@ pub(crate) const CARGO_BUILD: [&str; 6] = ["build", "--workspace", "--locked", "
 pub(crate) fn run(no_browser: bool, no_servers: bool) -> anyhow::Result<ExitCode> {
     let packages = workspace::packages()?;
     let choices = [
-        (no_browser, BROWSER_TESTS, "--no-browser", "of the dashboard in a real browser"),
+        (no_browser, BROWSER_TESTS, "--no-browser", "of pages in a real browser"),
         (no_servers, SERVER_TESTS, "--no-servers", "on a real Kafka and a real Postgres"),
     ];
     let left_out = || choices.iter().filter(|(is_left_out, ..)| *is_left_out);

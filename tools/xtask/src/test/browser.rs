@@ -1,4 +1,4 @@
-//! The browser that the dashboard is tested in.
+//! The browser that pages are tested in.
 
 use crate::install::{self, Missing};
 use crate::step;
@@ -11,7 +11,7 @@ const DRIVERS: [&str; 1] = ["chromedriver"];
 /// # Errors
 /// When they are missing and cannot be installed; the text says how.
 pub(super) fn ensure() -> anyhow::Result<()> {
-    install::ensure(missing, "the dashboard is tested in a real browser", "--no-browser")
+    install::ensure(missing, "pages are tested in a real browser", "--no-browser")
 }
 
 fn missing() -> Vec<Missing> {

@@ -1,8 +1,10 @@
-//! A real Chromium, driven by a chromedriver that the test starts itself.
+//! A real Chromium, driven by a chromedriver that the test starts itself. What goes wrong with it panics: a test cannot go on.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::process::Stdio;
 use std::time::Duration;
 
+pub use fantoccini::Locator;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,15 +18,17 @@ use url::{ParseError, Url};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A browser with a profile of its own. Ends with the test.
-pub(crate) struct Browser {
-    pub(crate) page: Client,
+#[derive(Debug)]
+pub struct Browser {
+    /// The page, and all that WebDriver can do with it.
+    pub page: Client,
     driver: Child,
     _profile: TempDir,
 }
 
 impl Browser {
     /// Starts one; `phone` makes its screen 390 by 844.
-    pub(crate) async fn start(phone: bool) -> Self {
+    pub async fn start(phone: bool) -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -41,12 +45,12 @@ impl Browser {
     }
 
     /// Runs a script that returns something.
-    pub(crate) async fn eval(&self, script: &str) -> Value {
+    pub async fn eval(&self, script: &str) -> Value {
         self.page.execute(&format!("return {script}"), Vec::new()).await.unwrap()
     }
 
     /// Waits until an expression holds.
-    pub(crate) async fn until(&self, condition: &str) {
+    pub async fn until(&self, condition: &str) {
         let deadline = Instant::now() + PATIENCE;
         while self.eval(&format!("Boolean({condition})")).await != true {
             if Instant::now() > deadline {
@@ -58,12 +62,13 @@ impl Browser {
     }
 
     /// What the browser's console holds of warnings and errors.
-    pub(crate) async fn complaints(&self) -> Vec<Value> {
+    pub async fn complaints(&self) -> Vec<Value> {
         let log = self.page.issue_cmd(BrowserLog).await.unwrap();
         log.as_array().cloned().unwrap_or_default()
     }
 
-    pub(crate) async fn end(mut self) {
+    /// Closes it, and waits for its end.
+    pub async fn end(mut self) {
         self.page.close().await.unwrap();
         self.driver.kill().await.unwrap();
     }
@@ -115,7 +120,7 @@ impl WebDriverCompatibleCommand for BrowserLog {
         base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
     }
 
-    fn method_and_body(&self, _: &Url) -> (axum::http::Method, Option<String>) {
-        (axum::http::Method::POST, Some(json!({"type": "browser"}).to_string()))
+    fn method_and_body(&self, _: &Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({"type": "browser"}).to_string()))
     }
 }
