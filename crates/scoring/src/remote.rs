@@ -199,6 +199,7 @@ impl RemoteScorer {
         let (pinned, columns) = Pinned::of(model, pool.options);
         let (version, url) = (&pinned.version, pool.server.base());
         tracing::info!(use_case, version, url, "scoring with the model of the ml service");
+        pool.show_model();
         let pinned = RwLock::new(Arc::new(pinned));
         let shared = Arc::new(Shared { pool, use_case: use_case.to_owned(), columns, pinned });
         let keeper = Keeper::start(Arc::clone(&shared));

@@ -10,14 +10,15 @@ use pulse_core::{Classify as _, ErrorClass, Matrix};
 use pulse_ml_service::{Limits, Management, MlService, ModelSlot, RunError, run};
 use pulse_runtime::Health;
 use pulse_scoring::{
-    EventualScorer, LocalScorer, Model, RemoteError, RemoteOptions, RemoteScorer, RemoteServer, WithoutModel,
+    EventualScorer, LocalScorer, Model, RemoteError, RemoteMetrics, RemoteOptions, RemoteScorer, RemoteServer,
+    WithoutModel,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::fixture::{RIDES, rides, trained};
-use crate::remote_setup::until;
+use crate::remote_setup::{metric, until};
 
 /// A service that listens, until it is dropped.
 pub(crate) struct Serving {
@@ -170,10 +171,12 @@ async fn no_model_ever_is_no_scorer_and_an_unknown_use_case_an_error() {
     assert_eq!(error.class(), ErrorClass::Fatal);
 }
 
-async fn eventual(url: &str, columns: &[&str], without: WithoutModel) -> EventualScorer {
+async fn eventual(url: &str, columns: &[&str], without: WithoutModel) -> (EventualScorer, Registry) {
     let columns = columns.iter().map(|&name| name.to_owned()).collect();
+    let registry = Registry::new();
     let server = RemoteServer::new(url, RemoteOptions::default()).unwrap();
-    server.eventual_scorer("rides", columns, without, |_| {}).await.unwrap()
+    let server = server.measured_by(RemoteMetrics::new(&registry).unwrap());
+    (server.eventual_scorer("rides", columns, without, |_| {}).await.unwrap(), registry)
 }
 
 #[tokio::test]
@@ -183,11 +186,12 @@ async fn a_model_that_comes_later_is_taken_up() {
     let serving = serve(slot.clone(), Limits::default()).await;
     let model = trained(&RIDES).model().unwrap();
     let columns: Vec<&str> = model.columns().iter().map(String::as_str).collect();
-    let scorer = eventual(&serving.url, &columns, WithoutModel::LeaveUnscored).await;
-    let impatient = eventual(&serving.url, &columns, WithoutModel::Fail).await;
-    let mistaken = eventual(&serving.url, &["other"], WithoutModel::Fail).await;
+    let (scorer, metrics) = eventual(&serving.url, &columns, WithoutModel::LeaveUnscored).await;
+    let (impatient, _) = eventual(&serving.url, &columns, WithoutModel::Fail).await;
+    let (mistaken, mistaken_metrics) = eventual(&serving.url, &["other"], WithoutModel::Fail).await;
     let rows = many_rows(5);
     assert_eq!((scorer.columns(), scorer.version()), (model.columns(), None));
+    assert_eq!(metric(&metrics, "pulse_scorer_has_model"), 0.0);
     assert_eq!(scorer.score(&rows).await.unwrap(), Scores::default());
     let error = impatient.score(&rows).await.unwrap_err();
     assert!(matches!(error, RemoteError::NoModel { .. }) && error.class() == ErrorClass::Retry, "{error}");
@@ -197,9 +201,11 @@ async fn a_model_that_comes_later_is_taken_up() {
     let scores = LocalScorer::new(model).score(&rows).await.unwrap();
     assert_eq!(scorer.score(&rows).await.unwrap(), scores);
     assert_eq!(impatient.score(&rows).await.unwrap(), scores);
+    assert_eq!(metric(&metrics, "pulse_scorer_has_model"), 1.0);
     // It is no model of this one's columns, which is said.
     let reason = async || mistaken.score(&rows).await.unwrap_err().to_string();
     until("the reason is known", async || reason().await.contains("where other were wanted before")).await;
+    assert_eq!(metric(&mistaken_metrics, "pulse_scorer_has_model"), 0.0);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ pub struct RemoteMetrics {
     addresses: IntGaugeVec,
     pub(super) in_flight: IntGauge,
     pub(super) lookup_failures: IntCounter,
+    has_model: IntGauge,
 }
 
 /// What became of a request to one address.
@@ -87,11 +88,16 @@ impl RemoteMetrics {
                 "pulse_scorer_lookup_failures_total",
                 "Lookups of the ML service's name that failed or found no address.",
             )?,
+            has_model: IntGauge::new(
+                "pulse_scorer_has_model",
+                "1 once a model of the ML service scores, 0 while it has none yet.",
+            )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.addresses.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.lookup_failures.clone()))?;
+        registry.register(Box::new(metrics.has_model.clone()))?;
         for outcome in Outcome::ALL {
             metrics.requests.with_label_values(&[outcome.as_str()]);
         }
@@ -101,6 +107,10 @@ impl RemoteMetrics {
 
     pub(super) fn count(&self, outcome: Outcome) {
         self.requests.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    pub(super) fn show_model(&self) {
+        self.has_model.set(1);
     }
 
     /// Shows how many of `states` there are.

@@ -212,6 +212,11 @@ impl Pool {
         self.metrics.iter().for_each(|metrics| metrics.count(outcome));
     }
 
+    /// Shows that a model scores.
+    pub(super) fn show_model(&self) {
+        self.metrics.iter().for_each(RemoteMetrics::show_model);
+    }
+
     /// The address answered as it should.
     pub(super) fn answered(&self, way: &Way) {
         self.change(way, |row| row.circuit.answered());
