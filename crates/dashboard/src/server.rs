@@ -104,7 +104,7 @@ impl<Q: AnomalyQuery> Dashboard<Q> {
     /// Serves on `listener` until stopped.
     ///
     /// # Errors
-    /// When the server fails.
+    /// None that are known, as of `http::serve`.
     pub async fn run(self, listener: TcpListener) -> Result<(), DashboardError> {
         let stop = self.app.stop.clone();
         let serve = async {

@@ -138,13 +138,13 @@ fn read_all<N: Branch>(reader: &mut Reader<'_>, columns: usize, trees: u32) -> R
     // Nothing is made room for before it is read.
     let mut read_trees = Vec::new();
     for _ in 0..trees {
-        read_trees.push(read::<N>(reader, columns)?);
+        read_trees.push(read::<N>(reader, columns, trees)?);
     }
     Ok(read_trees.into())
 }
 
 /// The nodes come in the order in which they were grown, and get the same numbers.
-fn read<N: Branch>(reader: &mut Reader<'_>, columns: usize) -> Result<Tree<N>, DecodeError> {
+fn read<N: Branch>(reader: &mut Reader<'_>, columns: usize, trees: u32) -> Result<Tree<N>, DecodeError> {
     let (mut nodes, mut expected, mut deepest) = (vec![N::leaf(0, columns, 0.0)], vec![0.0], 0);
     let mut open = vec![(0_u32, 0_u32)];
     while let Some((index, depth)) = open.pop() {
@@ -166,7 +166,7 @@ fn read<N: Branch>(reader: &mut Reader<'_>, columns: usize) -> Result<Tree<N>, D
         expected.extend([0.0; 2]);
         open.extend([(first + 1, depth + 1), (first, depth + 1)]);
     }
-    Ok(Tree::new(&nodes, &expected, columns, deepest))
+    Ok(Tree::new(&nodes, &expected, columns, trees, deepest))
 }
 
 const CUT: DecodeError = DecodeError::Invalid("its end is missing");

@@ -21,7 +21,7 @@ use crate::tree::{Branch, LANES, TREES, Tree};
 
 /// Bytes of the fastest cache of a usual machine.
 const FASTEST_CACHE: usize = 32 << 10;
-/// Bytes of rows that pass a tree with its table before the next: a part of the second cache, in which the table has room, too.
+/// Bytes of rows that pass a tree of splits on one column before the next: a part of the second cache, in which a table has room, too.
 const SOME_ROWS: usize = 256 << 10;
 /// Bytes of rows that pass a tree before the next where a tree has to be fetched again from a slow cache each time: so many rows that
 /// this hardly counts. They come one after another, which caches foresee.
@@ -197,8 +197,9 @@ impl IsolationForest {
                 }
             }
             totals.into_iter().zip(&lengths).for_each(|(total, &length)| *total = length);
-            let reductions = reductions.rows_mut().into_iter().filter_map(ArrayViewMut1::into_slice);
-            reductions.zip(&credits).for_each(|(reductions, credits)| self.per_tree(credits, reductions));
+            for (reductions, credits) in reductions.rows_mut().into_iter().zip(&credits) {
+                reductions.into_slice().into_iter().for_each(|reductions| self.per_tree(credits, reductions));
+            }
         }
     }
 
@@ -216,6 +217,7 @@ impl IsolationForest {
 /// Makes reductions shares.
 fn to_shares(reductions: &mut [f64]) {
     reductions.iter_mut().for_each(|reduction| *reduction = reduction.max(0.0));
+    // Of hundreds of columns, one after another would take as long as to walk.
     let total = ArrayView1::from(&*reductions).sum();
     if total > 0.0 {
         reductions.iter_mut().for_each(|share| *share /= total);

@@ -105,7 +105,7 @@ impl<'a, F: Float> Grower<'a, F> {
             let known = column.iter().filter(|value| !value.is_nan());
             known.fold((0.0, 0.0), |(sum, number), &value| (sum + f64::from(value), number + 1.0))
         });
-        (Tree::new(&nodes, &self.expected, self.columns.len(), deepest), known.collect())
+        (Tree::new(&nodes, &self.expected, self.columns.len(), self.params.trees(), deepest), known.collect())
     }
 
     fn draw_sample(&mut self, rng: &mut Xoshiro256PlusPlus) {

@@ -92,9 +92,9 @@ pub(crate) struct Tree<N> {
 }
 
 impl<N: Branch> Tree<N> {
-    /// A tree on `columns` columns whose deepest leaf is `depth` splits below the root.
-    pub(crate) fn new(nodes: &[N], expected: &[f32], columns: usize, depth: u32) -> Self {
-        let table = Table::new(nodes, expected, columns);
+    /// One of `trees` trees on `columns` columns, whose deepest leaf is `depth` splits below the root.
+    pub(crate) fn new(nodes: &[N], expected: &[f32], columns: usize, trees: u32, depth: u32) -> Self {
+        let table = Table::new(nodes, expected, columns, trees);
         let reductions = if N::LOOKS || table.is_some() { Box::default() } else { pad(&reductions(nodes, expected)) };
         let mut nodes = pad(nodes);
         let mut keep = |(index, &expected): (usize, &f32)| {
@@ -115,6 +115,7 @@ impl<N: Branch> Tree<N> {
     /// Adds the path lengths of `rows` to `totals`; there are a multiple of [`LANES`] of them.
     #[inline]
     pub(crate) fn add_path_lengths<const SLOTS: usize>(&self, rows: &[[f32; SLOTS]], totals: &mut [f64]) {
+        const { assert!(SLOTS.is_power_of_two()) }
         let mut totals = totals.as_chunks_mut::<LANES>().0.iter_mut();
         self.walk_rows(
             rows,
@@ -188,9 +189,9 @@ impl<N: Branch> Tree<N> {
         kept.map_or_else(|| self.expected[index as usize], f32::abs)
     }
 
-    /// Bytes that walks which credit look at.
+    /// Bytes that walks which credit step by step look at.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.nodes) + size_of_val(&*self.expected)
+        size_of_val(&*self.nodes) + size_of_val(&*self.expected) + size_of_val(&*self.reductions)
     }
 
     /// Splits above the deepest leaf.

@@ -167,7 +167,7 @@ impl MlService {
 /// Serves on `listener` until `stop`; requests under way are answered first.
 ///
 /// # Errors
-/// When the listener fails for good.
+/// None that are known, as of `http::serve`.
 pub async fn run(listener: TcpListener, service: MlService, stop: CancellationToken) -> Result<(), RunError> {
     let become_ready = async {
         service.first().slot().wait().await;

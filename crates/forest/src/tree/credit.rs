@@ -1,7 +1,7 @@
 //! Walks that credit columns with what they reduced path lengths by.
 //!
-//! A step of these costs a multiple of one that only leads on, and a row that is explained is credited in every tree, so it matters
-//! more that none is in vain: see [`credit_walks`].
+//! Where a tree has a [table](super::table), they are walks to its leaves. Without one a step costs a multiple of one that only leads
+//! on, and a row that is explained is credited in every tree, so it matters more that none is in vain: see [`credit_walks`].
 
 use super::{Branch, LANES, Tree, add, depth_of};
 

@@ -6,9 +6,11 @@
 
 use super::{Branch, LANES};
 
-/// The most bytes of a table: that of a larger one would have to be fetched from slower memory for each row, which takes longer than
-/// to credit step by step, and it would take many times the room of its tree.
+/// The most bytes of a table: the lines of a larger one would have to be fetched from slower memory for each row, which takes longer than
+/// to credit step by step.
 const LARGEST: usize = 1 << 20;
+/// The most bytes of all tables of a forest, which may have many trees.
+const LARGEST_TOGETHER: usize = 64 << 20;
 /// Columns that are added together.
 const TOGETHER: usize = 4;
 /// Columns of the widest line. A wider one takes longer than to credit as many columns as a path has.
@@ -19,18 +21,20 @@ const WIDEST: usize = 40;
 pub(crate) struct Table {
     /// Credits in a line: one for each column, and zeros up to a multiple of [`TOGETHER`].
     width: usize,
-    /// The line of each node that is a leaf.
+    /// The line of each node that is a leaf. That of a split is that of the next leaf, and there is always one: walks of rows that are
+    /// none may end anywhere.
     lines: Box<[u32]>,
     credits: Box<[f32]>,
 }
 
 impl Table {
-    /// The table of a tree on `columns` columns, whose children stand behind their parents; none where it would be too large, or
-    /// where credits depend on more than the path.
-    pub(crate) fn new<N: Branch>(nodes: &[N], expected: &[f32], columns: usize) -> Option<Self> {
+    /// The table of one of `trees` trees on `columns` columns, whose children stand behind their parents; none where it would be too
+    /// large, or where credits depend on more than the path.
+    pub(crate) fn new<N: Branch>(nodes: &[N], expected: &[f32], columns: usize, trees: u32) -> Option<Self> {
+        let largest = LARGEST.min(LARGEST_TOGETHER / trees.max(1) as usize);
         let width = columns.next_multiple_of(TOGETHER);
         let leaves = nodes.len().div_ceil(2);
-        if N::COLUMNS > 1 || width > WIDEST || leaves * width * size_of::<f32>() > LARGEST {
+        if N::COLUMNS > 1 || width > WIDEST || leaves * width * size_of::<f32>() > largest {
             return None;
         }
         let mut paths = vec![0.0; nodes.len() * width];
@@ -78,6 +82,7 @@ impl Table {
         leaves: [u32; LANES],
         credits: &mut [[f32; COLUMNS]; LANES],
     ) {
+        debug_assert!(WIDTH <= COLUMNS, "a row has room for a line");
         let lines = self.credits.as_chunks::<WIDTH>().0;
         for (leaf, credits) in leaves.into_iter().zip(credits) {
             let line = lines[self.lines[leaf as usize] as usize];
@@ -117,7 +122,7 @@ mod tests {
     #[test]
     fn a_line_is_the_sum_of_what_the_splits_above_a_leaf_reduced() {
         let (nodes, expected) = chain(3);
-        let table = Table::new(&nodes, &expected, 2).unwrap();
+        let table = Table::new(&nodes, &expected, 2, 1).unwrap();
         // 10 is expected from the root, 9 from node 1 and so on; splits look at both columns in turn.
         let leaves = [(2, [2.0, 0.0]), (4, [1.0, 3.0]), (5, [3.0, 2.0]), (6, [4.0, 2.0])];
         for (leaf, credits) in leaves {
@@ -128,16 +133,17 @@ mod tests {
     #[test]
     fn a_root_that_is_a_leaf_credits_nothing() {
         let (nodes, expected) = chain(0);
-        assert_eq!(line(&Table::new(&nodes, &expected, 2).unwrap(), 0), [0.0; 2]);
+        assert_eq!(line(&Table::new(&nodes, &expected, 2, 1).unwrap(), 0), [0.0; 2]);
     }
 
     #[test]
     fn a_table_that_would_be_too_large_is_not_made() {
         let (nodes, expected) = chain(9000);
-        assert!(Table::new(&nodes, &expected, 2).is_some());
-        assert!(Table::new(&nodes, &expected, WIDEST).is_none());
+        assert!(Table::new(&nodes, &expected, 2, 100).is_some());
+        assert!(Table::new(&nodes, &expected, 2, 1000).is_none(), "all together");
+        assert!(Table::new(&nodes, &expected, WIDEST, 100).is_none());
         let (nodes, expected) = chain(9);
-        assert!(Table::new(&nodes, &expected, WIDEST).is_some());
-        assert!(Table::new(&nodes, &expected, WIDEST + 1).is_none());
+        assert!(Table::new(&nodes, &expected, WIDEST, 100).is_some());
+        assert!(Table::new(&nodes, &expected, WIDEST + 1, 100).is_none());
     }
 }

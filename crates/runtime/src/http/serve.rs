@@ -21,12 +21,12 @@ use tokio_util::sync::CancellationToken;
 
 /// How long requests may go on after `stop`.
 pub const GRACE: Duration = Duration::from_secs(5);
-/// How long a connection may wait for the whole head of its next request: longer than clients keep an idle connection for the next
-/// one, so that it is they who close it.
+/// How long a connection may wait for the whole head of its next request. Our own client closes an idle one after 30 s; others may
+/// find theirs closed, as with any server.
 const HEAD: Duration = Duration::from_secs(120);
 
 /// Serves `router` until `stop`. Then no new connection is accepted, event streams end at once, and requests under way
-/// have [`GRACE`] to finish. A connection on which for two minutes no head of a request comes to its end is closed.
+/// have [`GRACE`] to finish. A connection that waits two minutes for the whole head of a request is closed.
 ///
 /// # Errors
 /// None that are known: whoever cannot be let in now is let in later.

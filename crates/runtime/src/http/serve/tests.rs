@@ -15,6 +15,9 @@ use tokio::time::Instant;
 
 use super::*;
 
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 struct Server {
     addr: SocketAddr,
     stop: CancellationToken,
@@ -124,7 +127,7 @@ async fn a_request_that_never_ends_is_given_up() {
 
 #[tokio::test]
 async fn a_head_that_never_ends_and_a_connection_that_lies_idle_are_closed() {
-    let limits = Limits { grace: GRACE, head: Duration::from_millis(200) };
+    let limits = Limits { grace: GRACE, head: Duration::from_secs(1) };
     let server = start_within(Router::new().route("/", get(|| async { "hello" })), limits).await;
     let mut slow = TcpStream::connect(server.addr).await.unwrap();
     slow.write_all(b"GET / HTTP/1.1\r\nHost: te").await.unwrap();
@@ -133,7 +136,7 @@ async fn a_head_that_never_ends_and_a_connection_that_lies_idle_are_closed() {
     read_until(&mut idle, "hello").await;
     for connection in [&mut slow, &mut silent, &mut idle] {
         let mut rest = Vec::new();
-        timeout(GRACE, connection.read_to_end(&mut rest)).await.unwrap().unwrap();
+        timeout(PATIENCE, connection.read_to_end(&mut rest)).await.unwrap().unwrap();
         assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
     }
     read_until(&mut request(server.addr, "/").await, "hello").await;
@@ -141,9 +144,9 @@ async fn a_head_that_never_ends_and_a_connection_that_lies_idle_are_closed() {
 
 #[tokio::test]
 async fn a_request_may_take_longer_than_its_head() {
-    let limits = Limits { grace: GRACE, head: Duration::from_millis(100) };
+    let limits = Limits { grace: GRACE, head: Duration::from_secs(1) };
     let slow = || async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
         "done"
     };
     let server = start_within(Router::new().route("/slow", get(slow)), limits).await;
