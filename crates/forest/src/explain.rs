@@ -12,7 +12,7 @@
 //! so that the reductions are positive in sum exactly where the score is above 0.5.
 
 use linfa::Float;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis};
 
 use crate::forest::{IsolationForest, Trees, with_trees};
 use crate::layout::narrow;
@@ -182,11 +182,7 @@ impl IsolationForest {
         let chunks = chunks.zip(totals.axis_chunks_iter_mut(Axis(0), blocks * BLOCK));
         for ((rows, totals), mut reductions) in chunks.zip(reductions.axis_chunks_iter_mut(Axis(0), blocks * BLOCK)) {
             for (row, pairs) in rows.rows().into_iter().zip(&mut laid_out) {
-                // A slice takes half the time.
-                match row.as_slice() {
-                    Some(row) => self.lay_out::<N, F>(row.iter().copied(), pairs),
-                    None => self.lay_out::<N, F>(row.iter().copied(), pairs),
-                }
+                self.lay_out::<N, F>(row.iter().copied(), pairs);
             }
             credits.fill([0.0; COLUMNS]);
             lengths.fill(0.0);
@@ -217,8 +213,7 @@ impl IsolationForest {
 /// Makes reductions shares.
 fn to_shares(reductions: &mut [f64]) {
     reductions.iter_mut().for_each(|reduction| *reduction = reduction.max(0.0));
-    // Of hundreds of columns, one after another would take as long as to walk.
-    let total = ArrayView1::from(&*reductions).sum();
+    let total: f64 = reductions.iter().sum();
     if total > 0.0 {
         reductions.iter_mut().for_each(|share| *share /= total);
     } else {

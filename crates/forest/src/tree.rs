@@ -189,9 +189,9 @@ impl<N: Branch> Tree<N> {
         kept.map_or_else(|| self.expected[index as usize], f32::abs)
     }
 
-    /// Bytes that walks which credit step by step look at.
+    /// Bytes of the nodes.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.nodes) + size_of_val(&*self.expected) + size_of_val(&*self.reductions)
+        size_of_val(&*self.nodes)
     }
 
     /// Splits above the deepest leaf.
